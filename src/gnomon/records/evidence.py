@@ -1,0 +1,112 @@
+"""Evidence: the few dozen integers that a gate reads, and what people look at beside them."""
+
+from typing import Final
+
+from gnomon.records import Record
+
+GRID: Final = 40
+"""D in [-1, 1] is counted in steps of 1/GRID: rounded down for promotion, up for rejection."""
+
+Histogram = tuple[tuple[int, int], ...]
+"""(value in steps of 1/GRID, number of units), ascending by value."""
+
+
+class Cell(Record):
+    """The evidence of one test. Zero units is a result too: no data."""
+
+    gate: str
+    segment: str
+    value: str
+    low: Histogram
+    """Promotion: settled units on closed cycles, the unknown taken as worst for the candidate, D rounded down."""
+    high: Histogram
+    """Rejection: settled units, the unknown taken as best for the candidate, D rounded up."""
+    exchanges: int
+    """Settled exchanges behind `high`, lost ones included."""
+    lost: int
+    """Of them: sampled, and no pair."""
+    imputed: int
+    """Of them: truth did not come in time."""
+    waiting: int
+    """In the log, but not settled, or after one that is not."""
+    seen: int
+    """Sampled exchanges of the cell in the log up to the watermark, plus the lost ones without a row."""
+    frontier_us: int
+    """Request time up to which evidence was read (the first unsettled exchange, or the watermark)."""
+
+    @property
+    def units(self) -> int:
+        """Units that can promote."""
+        return sum(count for _, count in self.low)
+
+
+class Evidence(Record):
+    """Everything a verdict rests on, and nothing that needs a body."""
+
+    trial: str
+    as_of_us: int
+    """The time of the look; truth is imputed by it."""
+    watermark_us: int
+    versions: dict[str, int]
+    """Pinned version of each table that was read; -1: the table is not there yet."""
+    rows: dict[str, int]
+    """Rows read from each."""
+    digest: str
+    """SHA-256 over the sorted ids of the rows of `comparisons` that were read, so that compaction keeps it."""
+    cells: tuple[Cell, ...]
+    """One for each test, in the plan's order."""
+    lost_share_ppm: dict[str, int]
+    """By cell name: lost of sampled."""
+    ledger: dict[str, int]
+    """Sums by state over all process instances, with `seen`, `handed_over`, `received`, `open`, `invalid_head`."""
+    anomalies: tuple[str, ...] = ()
+    """Sentences: why the log cannot be trusted. Any makes the trial invalid."""
+
+
+class LatencySummary(Record):
+    """Quantiles of one arm's latency; a failed call is infinite (None)."""
+
+    arm: str
+    calls: int
+    p50_us: int | None
+    p90_us: int | None
+    p99_us: int | None
+    failed: dict[str, int]
+    """Calls by outcome, without `ok`."""
+
+
+class Agreement(Record):
+    """How often production said one thing and the candidate another."""
+
+    output: str
+    cell: str
+    pairs: int
+    agree: int
+    matrix: tuple[tuple[str, str, int], ...]
+    """(production's value, candidate's value, pairs); rare values are folded into `other`."""
+
+
+class Disagreement(Record):
+    """One exchange to look at, both answers side by side."""
+
+    id: str
+    time_us: int
+    segments: dict[str, str]
+    output: str
+    production: str
+    candidate: str
+    truth: str | None
+    weight: float
+    """How much it moves the gate: 1 for an exchange drawn with certainty, times the distance."""
+    request: str
+    """Excerpt of the (redacted) request body."""
+
+
+class Description(Record):
+    """What a report shows beside the verdict."""
+
+    latency: tuple[LatencySummary, ...]
+    agreements: tuple[Agreement, ...]
+    disagreements: tuple[Disagreement, ...]
+    segments: dict[str, dict[str, int]]
+    """Pairs by segment name and value."""

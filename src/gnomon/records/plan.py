@@ -1,0 +1,180 @@
+"""The plan as the program uses it: units parsed, names resolved, every test enumerated."""
+
+from typing import Literal
+
+from gnomon.records import Record
+
+ArmName = Literal["production", "candidate"]
+Where = Literal["body", "header", "query", "path", "input", "output", "parameter"]
+GateKind = Literal["accuracy", "agreement", "error_rate", "latency"]
+GateForm = Literal["no_worse_than", "better_than", "at_least", "at_most"]
+
+OVERALL = "overall"
+"""The name of the cell that holds every unit; a segment's cell is named ``segment=value``."""
+
+OTHER = "other"
+MISSING = "missing"
+BELOW = "below"
+
+
+class Selector(Record):
+    """Where a value stands in a request or an answer: ``body:/label``, ``header:x-country``, ``output:predict``."""
+
+    where: Where
+    name: str
+    """A JSON pointer (RFC 6901) for ``body``, a lower-case header name, a query key, a tensor or parameter name."""
+
+    def __str__(self) -> str:
+        return f"{self.where}:{self.name}"
+
+
+class Arm(Record):
+    """One of the two models and where it is reached."""
+
+    version: str
+    url: str
+    timeout_us: int | None = None
+    """Total time limit of one call; None: as long as production takes."""
+    authorization_env: str | None = None
+    """Name of the environment variable with this arm's own Authorization header (the user's is never captured)."""
+
+
+class Route(Record):
+    """A method and a path that are shadowed. Everything else passes."""
+
+    method: str
+    path: str
+
+
+class Fork(Record):
+    """How requests are copied."""
+
+    mode: Literal["sync", "async"]
+    shadow_rate: int
+    """Probability over 2**32."""
+    expires_after_us: int
+    """A copy that has waited this long for the candidate is not called any more: it is ``expired``, a lost pair."""
+    in_flight: int
+    per_second: int | None
+
+
+class Segment(Record):
+    """A declared way to divide the requests. The value comes from the request alone."""
+
+    name: str
+    of: Selector
+    values: tuple[str, ...] = ()
+    """Declared values; every other value is ``other``, none is ``missing``."""
+    edges: tuple[float, ...] = ()
+    """Bin edges: [e0, e1), [e1, e2), ..., [ek, inf); under e0 is ``below``."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Every declared value's name, without ``other``, ``missing`` and ``below``."""
+        if self.values:
+            return self.values
+        shown = [f"{edge:g}" for edge in self.edges]
+        return tuple(f"{low}-{high}" for low, high in zip(shown, [*shown[1:], "inf"], strict=True))
+
+
+class Output(Record):
+    """A named value in both answers and how two of them are compared."""
+
+    name: str
+    of: Selector
+    compare: str
+    """The comparator's name: ``exact``, ``number`` or ``json_fields``, or an installed plugin's."""
+    tolerance: float = 0.0
+    """Absolute; for ``number`` and for numbers inside ``json_fields``."""
+    ignore: tuple[str, ...] = ()
+    """JSON pointers that ``json_fields`` leaves out."""
+
+
+class Truth(Record):
+    """How ground truth finds its request, and how long it may take."""
+
+    key: Selector | None
+    """None: truth names the exchange id."""
+    expected_within_us: int
+
+
+class Unit(Record):
+    """What counts once. None: each exchange, by explicit assertion or because nothing was said."""
+
+    cluster: Selector | None = None
+    closes_after_us: int = 0
+    """A cluster is closed when none of its requests came for this long; later ones are not counted."""
+    independent: bool = False
+
+
+class Test(Record):
+    """One gate in one cell: the smallest thing that passes or fails."""
+
+    gate: str
+    """The gate's id, unique in the plan."""
+    segment: str
+    """``overall`` or the segment's name."""
+    value: str
+    """The segment's value; empty for ``overall``."""
+    margin_ppm: int
+    """delta: the null is mean D <= -delta (promote) and mean D >= -delta (reject); D is defined by the gate's kind."""
+    disagreement_ppm: int
+    """Expected P(D != 0); tunes the bets, cannot weaken them."""
+    difference_ppm: int
+    """Expected mean of D."""
+    min_units: int
+    """Settled units below which this test is inconclusive."""
+
+    @property
+    def cell(self) -> str:
+        """``overall`` or ``segment=value``."""
+        return self.segment if self.segment == OVERALL else f"{self.segment}={self.value}"
+
+
+class Gate(Record):
+    """A hard criterion. Every one of its tests must pass."""
+
+    id: str
+    kind: GateKind
+    form: GateForm
+    output: str | None
+    """The output that accuracy and agreement look at."""
+    quantile_ppm: int | None
+    limit_us: int | None
+    """For latency: P(candidate's latency > limit) must be below 1 - quantile."""
+    sentence: str
+    """The criterion in plain words, for people."""
+    tests: tuple[Test, ...]
+
+
+class Duration(Record):
+    at_least_us: int = 0
+    cycle_us: int | None = None
+    """A whole period of traffic; promotion is decided only on closed ones."""
+    deadline_us: int | None = None
+
+
+class Plan(Record):
+    """What was declared before the first request."""
+
+    trial: str
+    question: str
+    production: Arm
+    candidate: Arm
+    protocol: str
+    routes: tuple[Route, ...]
+    fork: Fork
+    segments: tuple[Segment, ...]
+    outputs: tuple[Output, ...]
+    truth: Truth | None
+    unit: Unit
+    gates: tuple[Gate, ...]
+    duration: Duration
+    lost_ppm: int
+    """A larger share of lost pairs in any cell makes the trial invalid."""
+    alpha_ppm: int
+
+    @property
+    def tests(self) -> tuple[Test, ...]:
+        """Every test of every gate, in the plan's order."""
+        return tuple(test for gate in self.gates for test in gate.tests)

@@ -1,0 +1,65 @@
+"""What the supervisor tells its processes. Written as JSON into the run directory, read once at their start."""
+
+from typing import Literal
+
+from gnomon.records import Record
+
+
+class Epoch(Record):
+    """Who serves, since when. A higher number wins."""
+
+    number: int
+    serving: Literal["production", "candidate"]
+
+
+class Upstream(Record):
+    """An arm as the gateway reaches it."""
+
+    url: str
+    version: str
+    timeout_us: int | None
+    authorization_env: str | None
+
+
+class GatewayConfig(Record):
+    """All that a gateway process knows about the trial. It never opens the state database."""
+
+    trial: str
+    production: Upstream
+    candidate: Upstream
+    routes: tuple[tuple[str, str], ...]
+    """Method and path of what is shadowed."""
+    mode: Literal["sync", "async"]
+    shadow_rate: int
+    """Over 2**32."""
+    sampling_key: str
+    """Hex key of the keyed hash; from the plan's digest, so that a decision can be reproduced."""
+    per_second: int | None
+    capture_headers: tuple[str, ...]
+    """Lower-case names of the headers that a copy may carry."""
+    epoch: Epoch
+    runner_socket: str
+    control_socket: str
+    counters_dir: str
+    epoch_file: str
+    body_cap: int = 1 << 20
+    """Bytes of one body that are captured; a larger one passes and is `guarded:too_large`."""
+    capture_budget: int = 16 << 20
+    """Bytes of captured and unacknowledged data; over it: `shed:memory`."""
+    idle_us: int = 4_000_000
+    """Idle limit of a pooled upstream connection."""
+
+
+class RunnerConfig(Record):
+    """All that the runner process needs beside the plan."""
+
+    trial: str
+    data: str
+    plan_document: str
+    """The plan as JSON text, as sealed."""
+    first_epoch: int
+    started_us: int
+    runner_socket: str
+    counters_dir: str
+    inbox_url: str
+    log_url: str

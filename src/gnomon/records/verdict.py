@@ -1,0 +1,68 @@
+"""The verdict and the results it is made of."""
+
+from typing import Literal
+
+from gnomon.records import Record
+from gnomon.records.evidence import Cell
+
+Result = Literal["pass", "fail", "inconclusive"]
+VerdictName = Literal["promote", "reject", "continue", "inconclusive", "invalid"]
+
+EXIT_CODES: dict[str, int] = {"promote": 0, "continue": 10, "inconclusive": 11, "reject": 20, "invalid": 30}
+
+
+class TestResult(Record):
+    """What one test says now."""
+
+    gate: str
+    segment: str
+    value: str
+    result: Result
+    reason: str
+    """A sentence."""
+    margin_ppm: int
+    units: int
+    needed: int
+    estimate: float | None
+    """Mean of D over settled units, the unknown taken as worst; None: no data. 9 digits."""
+    lower: float | None
+    """Lower end of the anytime-valid interval at alpha (one-sided)."""
+    upper: float | None
+    e_promote: float
+    """e-value against mean D <= -margin; 1: no evidence. 9 significant digits."""
+    e_reject: float
+    """e-value against mean D >= -margin."""
+    promote_at: float
+    """1/alpha."""
+    reject_at: float
+    """m/alpha over the m tests of the plan."""
+    cell: Cell
+    """The exact counts."""
+
+    @property
+    def name(self) -> str:
+        """``gate overall`` or ``gate segment=value``."""
+        return f"{self.gate} {self.segment}" if not self.value else f"{self.gate} {self.segment}={self.value}"
+
+
+class Verdict(Record):
+    """One look's answer, with all that recomputes it."""
+
+    trial: str
+    plan_digest: str
+    verdict: VerdictName
+    sentence: str
+    reasons: tuple[str, ...]
+    would_change: str
+    """What would change it."""
+    tests: tuple[TestResult, ...]
+    alpha_ppm: int
+    as_of_us: int
+    watermark_us: int
+    started_us: int
+    versions: dict[str, int]
+    rows: dict[str, int]
+    digest: str
+    ledger: dict[str, int]
+    program: str
+    """gnomon's version."""
