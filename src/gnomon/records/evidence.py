@@ -11,7 +11,7 @@ Histogram = tuple[tuple[int, int], ...]
 """(value in steps of 1/GRID, number of units), ascending by value."""
 
 
-class Cell(Record):
+class Cell(Record, frozen=True, kw_only=True):
     """The evidence of one test. Zero units is a result too: no data."""
 
     gate: str
@@ -40,7 +40,7 @@ class Cell(Record):
         return sum(count for _, count in self.low)
 
 
-class Evidence(Record):
+class Evidence(Record, frozen=True, kw_only=True):
     """Everything a verdict rests on, and nothing that needs a body."""
 
     trial: str
@@ -63,7 +63,7 @@ class Evidence(Record):
     """Sentences: why the log cannot be trusted. Any makes the trial invalid."""
 
 
-class LatencySummary(Record):
+class LatencySummary(Record, frozen=True, kw_only=True):
     """Quantiles of one arm's latency; a failed call is infinite (None)."""
 
     arm: str
@@ -75,7 +75,7 @@ class LatencySummary(Record):
     """Calls by outcome, without `ok`."""
 
 
-class Agreement(Record):
+class Agreement(Record, frozen=True, kw_only=True):
     """How often production said one thing and the candidate another."""
 
     output: str
@@ -86,7 +86,7 @@ class Agreement(Record):
     """(production's value, candidate's value, pairs); rare values are folded into `other`."""
 
 
-class Disagreement(Record):
+class Disagreement(Record, frozen=True, kw_only=True):
     """One exchange to look at, both answers side by side."""
 
     id: str
@@ -102,7 +102,7 @@ class Disagreement(Record):
     """Excerpt of the (redacted) request body."""
 
 
-class Description(Record):
+class Description(Record, frozen=True, kw_only=True):
     """What a report shows beside the verdict."""
 
     latency: tuple[LatencySummary, ...]

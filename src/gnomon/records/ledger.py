@@ -39,7 +39,7 @@ ATTRIBUTED: Final = frozenset({"expired"})
 """Lost states whose exchange stands in `comparisons`, so that its segment is known. The others count in every cell."""
 
 
-class LedgerRow(Record):
+class LedgerRow(Record, frozen=True, kw_only=True):
     """The cumulative counts of one process instance in one epoch, at one flush."""
 
     time_us: int

@@ -17,7 +17,7 @@ MISSING = "missing"
 BELOW = "below"
 
 
-class Selector(Record):
+class Selector(Record, frozen=True, kw_only=True):
     """Where a value stands in a request or an answer: ``body:/label``, ``header:x-country``, ``output:predict``."""
 
     where: Where
@@ -28,7 +28,7 @@ class Selector(Record):
         return f"{self.where}:{self.name}"
 
 
-class Arm(Record):
+class Arm(Record, frozen=True, kw_only=True):
     """One of the two models and where it is reached."""
 
     version: str
@@ -39,14 +39,14 @@ class Arm(Record):
     """Name of the environment variable with this arm's own Authorization header (the user's is never captured)."""
 
 
-class Route(Record):
+class Route(Record, frozen=True, kw_only=True):
     """A method and a path that are shadowed. Everything else passes."""
 
     method: str
     path: str
 
 
-class Fork(Record):
+class Fork(Record, frozen=True, kw_only=True):
     """How requests are copied."""
 
     mode: Literal["sync", "async"]
@@ -58,7 +58,7 @@ class Fork(Record):
     per_second: int | None
 
 
-class Segment(Record):
+class Segment(Record, frozen=True, kw_only=True):
     """A declared way to divide the requests. The value comes from the request alone."""
 
     name: str
@@ -77,7 +77,7 @@ class Segment(Record):
         return tuple(f"{low}-{high}" for low, high in zip(shown, [*shown[1:], "inf"], strict=True))
 
 
-class Output(Record):
+class Output(Record, frozen=True, kw_only=True):
     """A named value in both answers and how two of them are compared."""
 
     name: str
@@ -90,7 +90,7 @@ class Output(Record):
     """JSON pointers that ``json_fields`` leaves out."""
 
 
-class Truth(Record):
+class Truth(Record, frozen=True, kw_only=True):
     """How ground truth finds its request, and how long it may take."""
 
     key: Selector | None
@@ -98,7 +98,7 @@ class Truth(Record):
     expected_within_us: int
 
 
-class Unit(Record):
+class Unit(Record, frozen=True, kw_only=True):
     """What counts once. None: each exchange, by explicit assertion or because nothing was said."""
 
     cluster: Selector | None = None
@@ -107,7 +107,7 @@ class Unit(Record):
     independent: bool = False
 
 
-class Test(Record):
+class Test(Record, frozen=True, kw_only=True):
     """One gate in one cell: the smallest thing that passes or fails."""
 
     gate: str
@@ -131,7 +131,7 @@ class Test(Record):
         return self.segment if self.segment == OVERALL else f"{self.segment}={self.value}"
 
 
-class Gate(Record):
+class Gate(Record, frozen=True, kw_only=True):
     """A hard criterion. Every one of its tests must pass."""
 
     id: str
@@ -147,14 +147,14 @@ class Gate(Record):
     tests: tuple[Test, ...]
 
 
-class Duration(Record):
+class Duration(Record, frozen=True, kw_only=True):
     at_least_us: int = 0
     cycle_us: int | None = None
     """A whole period of traffic; promotion is decided only on closed ones."""
     deadline_us: int | None = None
 
 
-class Plan(Record):
+class Plan(Record, frozen=True, kw_only=True):
     """What was declared before the first request."""
 
     trial: str

@@ -5,14 +5,14 @@ from typing import Literal
 from gnomon.records import Record
 
 
-class Epoch(Record):
+class Epoch(Record, frozen=True, kw_only=True):
     """Who serves, since when. A higher number wins."""
 
     number: int
     serving: Literal["production", "candidate"]
 
 
-class Upstream(Record):
+class Upstream(Record, frozen=True, kw_only=True):
     """An arm as the gateway reaches it."""
 
     url: str
@@ -21,7 +21,7 @@ class Upstream(Record):
     authorization_env: str | None
 
 
-class GatewayConfig(Record):
+class GatewayConfig(Record, frozen=True, kw_only=True):
     """All that a gateway process knows about the trial. It never opens the state database."""
 
     trial: str
@@ -50,7 +50,7 @@ class GatewayConfig(Record):
     """Idle limit of a pooled upstream connection."""
 
 
-class RunnerConfig(Record):
+class RunnerConfig(Record, frozen=True, kw_only=True):
     """All that the runner process needs beside the plan."""
 
     trial: str

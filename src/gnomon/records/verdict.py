@@ -11,7 +11,7 @@ VerdictName = Literal["promote", "reject", "continue", "inconclusive", "invalid"
 EXIT_CODES: dict[str, int] = {"promote": 0, "continue": 10, "inconclusive": 11, "reject": 20, "invalid": 30}
 
 
-class TestResult(Record):
+class TestResult(Record, frozen=True, kw_only=True):
     """What one test says now."""
 
     gate: str
@@ -45,7 +45,7 @@ class TestResult(Record):
         return f"{self.gate} {self.segment}" if not self.value else f"{self.gate} {self.segment}={self.value}"
 
 
-class Verdict(Record):
+class Verdict(Record, frozen=True, kw_only=True):
     """One look's answer, with all that recomputes it."""
 
     trial: str
