@@ -63,3 +63,5 @@ class RunnerConfig(Record, frozen=True, kw_only=True):
     counters_dir: str
     inbox_url: str
     log_url: str
+    flush_us: int = 5_000_000
+    """Time between two appends to the log."""

@@ -1,0 +1,272 @@
+"""The whole flow on one page: plan, fork, log, compare, decide, promote. The order stands here, the rules do not.
+
+    0 register   read, check and seal the plan; the trial exists before its port opens
+    1 fork       `gnomon.fork`, its own process: production answers, the copy goes to the runner
+    2 log        `gnomon.shadow` in the runner's process: call the candidate, compare, append
+    5 look       evidence from the log, a verdict from the plan and nothing else
+      verify     the same verdict from the pinned tables, or the reason why not
+    6 switch     promote on a verified verdict; back at any time
+"""
+
+import fcntl
+import getpass
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gnomon import __version__, clock, report
+from gnomon.decide import decide, recompute
+from gnomon.errors import IntegrityError, Unreachable
+from gnomon.evidence import describe, gather
+from gnomon.log import read as log_read
+from gnomon.log import truths
+from gnomon.plan import check, load, seal
+from gnomon.promote import switch
+from gnomon.records import counters
+from gnomon.records.ledger import GATEWAY_STATES
+from gnomon.records.plan import Plan
+from gnomon.records.process import Epoch
+from gnomon.records.trial import Trial
+from gnomon.records.verdict import Verdict
+from gnomon.settings import Settings
+from gnomon.state import State
+
+Say = Callable[[str], None]
+
+
+# 0 -----------------------------------------------------------------------------------------------------------------
+
+
+def register(settings: Settings, state: State, path: Path, *, say: Say) -> tuple[Trial, Plan]:
+    """Seal the plan in `path`, or continue its trial.
+
+    Raises PlanError with all problems; Unreachable when a model of a new trial does not answer. On a trial that goes on,
+    a dead candidate is only said: production has to be served.
+    """
+    loaded = load.read(path)
+    sealed = seal.seal(loaded.document)
+    known = {trial.digest for trial in state.trials() if trial.name == loaded.plan.trial}
+    dead = [endpoint.message for endpoint in check.call_endpoints(loaded.plan) if not endpoint.ok]
+    if dead and sealed.digest not in known:
+        raise Unreachable("\n".join(dead))
+    for message in dead:
+        say(message)
+    trial = state.register(
+        loaded.document,
+        sealed,
+        plan_path=str(path.absolute()),
+        program=__version__,
+        now_us=clock.now_us(),
+        actor=actor(),
+    )
+    settings.trial_dir(trial.id).mkdir(mode=0o700, parents=True, exist_ok=True)
+    return trial, loaded.plan
+
+
+def plan_of(trial: Trial) -> Plan:
+    """The plan as it was sealed."""
+    return load.from_document(json.loads(trial.document))
+
+
+# 4 -----------------------------------------------------------------------------------------------------------------
+
+
+def import_truths(settings: Settings, trial: Trial, source: Path | str) -> truths.TruthImport:
+    """Append ground truth to the trial's log."""
+    return truths.import_truths(plan_of(trial), settings.log_url(trial.id), source, now_us=clock.now_us())
+
+
+# 5 -----------------------------------------------------------------------------------------------------------------
+
+
+def look(settings: Settings, trial: Trial) -> Verdict:
+    """One look: pinned tables, evidence, verdict. Writes nothing."""
+    plan = plan_of(trial)
+    snapshot = log_read.snapshot(settings.log_url(trial.id))
+    evidence = gather(
+        plan, snapshot, first_epoch=trial.first_epoch, as_of_us=clock.now_us(), started_us=trial.registered_us
+    )
+    return decide(
+        plan,
+        evidence,
+        trial=trial.id,
+        plan_digest=trial.digest,
+        started_us=trial.registered_us,
+        program=__version__,
+    )
+
+
+def record_look(settings: Settings, state: State, trial: Trial) -> Verdict:
+    """One look, kept in the state database and its audit chain."""
+    state.verify_seal(trial)
+    verdict = look(settings, trial)
+    state.save_verdict(trial.id, verdict, now_us=clock.now_us(), actor=actor())
+    return verdict
+
+
+def verify(settings: Settings, state: State, trial: Trial, verdict: Verdict, plan_path: Path | None = None) -> None:
+    """Recompute a verdict from the sealed plan and the pinned tables.
+
+    Raises IntegrityError with the reason: a changed seal, an edited plan file, a missing or altered log file, an audit row
+    out of chain, or a number that comes out differently.
+    """
+    state.check_chain()
+    state.verify_seal(trial)
+    if verdict.plan_digest != trial.digest:
+        raise IntegrityError(f"the verdict names plan {verdict.plan_digest[:12]}, {trial.id} was sealed as {trial.digest[:12]}")
+    _verify_file(state, trial, plan_path)
+    snapshot = log_read.snapshot(settings.log_url(trial.id), verdict.versions)
+    evidence = gather(
+        plan_of(trial),
+        snapshot,
+        first_epoch=trial.first_epoch,
+        as_of_us=verdict.as_of_us,
+        started_us=trial.registered_us,
+    )
+    again = decide(
+        plan_of(trial),
+        evidence,
+        trial=trial.id,
+        plan_digest=trial.digest,
+        started_us=trial.registered_us,
+        program=verdict.program,
+    )
+    different = recompute.differences(verdict, again)
+    if different:
+        raise IntegrityError(
+            f"{trial.id}: the verdict is not what the log gives (recorded, recomputed):\n  " + "\n  ".join(different)
+        )
+
+
+def _verify_file(state: State, trial: Trial, plan_path: Path | None) -> None:
+    """The file the plan came from still says what was sealed, or a later amendment of the same name."""
+    path = plan_path or Path(trial.plan_path)
+    if not path.exists():
+        if plan_path is None:
+            return  # the sealed plan is in the state database; its file may be gone
+        raise IntegrityError(f"{path} is not there; leave --plan out to verify by the sealed copy")
+    digest = seal.seal(load.read(path).document).digest
+    if digest == trial.digest:
+        return
+    later = [other.id for other in state.trials() if other.digest == digest and other.name == trial.name]
+    if later and plan_path is None:
+        return
+    named = f"; it is the plan of {later[0]}" if later else ""
+    raise IntegrityError(
+        f"{path} was edited after {trial.id} was sealed: its digest is {digest[:12]}, sealed was {trial.digest[:12]}{named}; "
+        "put the sealed text back, or serve the edited file as a new trial"
+    )
+
+
+def build_report(settings: Settings, trial: Trial, verdict: Verdict) -> report.Report:
+    """All that the report shows of one verdict."""
+    plan = plan_of(trial)
+    log_url = settings.log_url(trial.id)
+    snapshot = log_read.snapshot(log_url, verdict.versions)
+    return report.build(
+        trial, plan, verdict, describe.describe(plan, snapshot, log_url=log_url, first_epoch=trial.first_epoch)
+    )
+
+
+# 6 -----------------------------------------------------------------------------------------------------------------
+
+
+def promote(settings: Settings, state: State, trial: Trial, *, override: str | None) -> Epoch:
+    """Let the candidate serve, on a verdict that recomputes, or on a reason."""
+    return switch.promote(
+        state,
+        trial,
+        verify=lambda verdict: verify(settings, state, trial, verdict),
+        override=override,
+        actor=actor(),
+        now_us=clock.now_us(),
+    )
+
+
+def rollback(state: State, trial: Trial, *, reason: str) -> Epoch:
+    """Let the old production serve again."""
+    return switch.rollback(state, trial, reason=reason, actor=actor(), now_us=clock.now_us())
+
+
+# at any time -------------------------------------------------------------------------------------------------------
+
+
+def status(settings: Settings, state: State, trial: Trial) -> dict[str, Any]:
+    """What is known now: who serves, the ledger, how far the log is, the last verdict.
+
+    Reads counter files, the ledger table and the state database; asks no process.
+    """
+    plan = plan_of(trial)
+    epoch = state.epoch(trial.id)
+    log_url = settings.log_url(trial.id)
+    watermark = log_read.watermark(log_url)
+    last = state.last_verdict(trial.id)
+    arm = plan.production if epoch.serving == "production" else plan.candidate
+    gateways = counters.read_all(settings.trial_dir(trial.id) / "counters")
+    alive = sum(1 for gateway in gateways if gateway.alive)
+    runner = _held(settings.run_dir / "runner.sock.lock")
+    return {
+        "trial": trial.id,
+        "question": plan.question,
+        "digest": trial.digest,
+        "registered_us": trial.registered_us,
+        "attempt": trial.attempt,
+        "serving": epoch.serving,
+        "serving_version": arm.version,
+        "epoch": epoch.number,
+        "health": "shadowing" if alive and runner else "UNKNOWN: " + ("no runner" if alive else "no gateway is running"),
+        "ledger": ledger(settings, trial, gateways),
+        "watermark_us": watermark,
+        "watermark_lag_s": None if watermark is None else max(0.0, (clock.now_us() - watermark) / 1e6),
+        "verdict": None if last is None else {"verdict": last[1].verdict, "sentence": last[1].sentence},
+        "processes": [
+            *({"name": f"gateway {g.instance[:8]}", "ready": True} for g in gateways if g.alive),
+            *([{"name": "runner", "ready": True}] if runner else []),
+        ],
+    }
+
+
+def ledger(settings: Settings, trial: Trial, gateways: list[counters.Counters] | None = None) -> dict[str, Any]:
+    """The sums by state: the gateways' own from their counter files, the runner's from the ledger table.
+
+    `open` is what is in flight, buffered or in the inbox: seen minus every final state.
+    """
+    if gateways is None:
+        gateways = counters.read_all(settings.trial_dir(trial.id) / "counters")
+    states = dict.fromkeys(GATEWAY_STATES, 0)
+    for gateway in gateways:
+        for state, count in gateway.states.items():
+            states[state] = states.get(state, 0) + count
+    for row in log_read.ledger(settings.log_url(trial.id)):
+        if row.state in {"paired", "expired", "unaccounted"}:
+            states[row.state] = states.get(row.state, 0) + row.count
+    seen = sum(gateway.seen for gateway in gateways)
+    shown = {state: count for state, count in states.items() if count}
+    return {
+        "seen": seen,
+        "handed_over": sum(gateway.handed_over for gateway in gateways),
+        "invalid_head": sum(gateway.invalid_head for gateway in gateways),
+        "open": seen - sum(shown.values()),
+        "states": shown,
+    }
+
+
+def actor() -> str:
+    """Who does this, for the audit chain."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def _held(path: Path) -> bool:
+    """Whether a living process holds the lock file."""
+    try:
+        with path.open("r") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

@@ -1,0 +1,120 @@
+"""Settings: where things live. From `gnomon.toml` in the working directory, then `GNOMON_*` in the environment, which wins."""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from gnomon.errors import GnomonError
+
+FILE = "gnomon.toml"
+_SOCKET_PATH_LIMIT = 90  # a unix socket's path holds 107 bytes; the longest name we add is `/gateway-99.sock`
+
+
+def _address(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"must be host:port, such as 127.0.0.1:8080, got {text!r}")
+    return text
+
+
+Address = Annotated[str, AfterValidator(_address)]
+
+
+class Settings(BaseSettings):
+    """Everything that says where, and nothing that says what: the plan says what."""
+
+    model_config = SettingsConfigDict(env_prefix="GNOMON_", toml_file=FILE, extra="forbid", frozen=True)
+
+    data: Path = Field(Path(".gnomon"), description="Folder of state, logs and queues; mode 0700.")
+    listen: Address = Field("127.0.0.1:8080", description="Where clients reach the gateway.")
+    admin: Address = Field("127.0.0.1:8081", description="Health, readiness and metrics.")
+    gateways: int = Field(1, ge=1, le=64, description="Gateway processes on the shared socket.")
+    state: str | None = Field(None, description="SQLAlchemy URL of the state database; default: SQLite in the data folder.")
+    log: str | None = Field(None, description="Folder or URL of the Delta tables; default: in the data folder.")
+    queue: str | None = Field(None, description="URL of the queue; default: a SQLite inbox for each trial.")
+    flush: float = Field(5.0, gt=0, le=60, description="Seconds between two appends to the log.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  the signature is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  the signature is pydantic's
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then the file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def root(self) -> Path:
+        """The data folder, absolute."""
+        return self.data.absolute()
+
+    @property
+    def state_url(self) -> str:
+        """Where plans, seals, epochs and the audit chain are."""
+        return self.state or f"sqlite:///{self.root / 'state.db'}"
+
+    @property
+    def run_dir(self) -> Path:
+        """Sockets and process configurations. A data folder with a long path gets a short one under the system's."""
+        wanted = self.root / "run"
+        if len(os.fsencode(wanted)) <= _SOCKET_PATH_LIMIT:
+            return wanted
+        short = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"gnomon-{os.getuid()}-{short}"
+
+    def trial_dir(self, trial_id: str) -> Path:
+        """The folder of one trial's queue and counters."""
+        return self.root / "trials" / trial_id
+
+    def log_url(self, trial_id: str) -> str:
+        """The folder of one trial's Delta tables."""
+        return f"{self.log.rstrip('/')}/{trial_id}" if self.log else str(self.trial_dir(trial_id) / "log")
+
+    def inbox_url(self, trial_id: str) -> str:
+        """The queue of one trial."""
+        return self.queue or f"sqlite:///{self.trial_dir(trial_id) / 'inbox.db'}"
+
+    def prepare(self) -> None:
+        """Make the data folder, readable by its owner alone.
+
+        Raises GnomonError when it cannot be written.
+        """
+        try:
+            for folder in (self.root, self.run_dir, self.root / "trials", self.root / "logs"):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                folder.chmod(0o700)
+        except OSError as error:
+            raise GnomonError(
+                f"the data folder {self.root} cannot be used: {error.strerror}; set GNOMON_DATA to a folder you own"
+            ) from error
+
+
+def load() -> Settings:
+    """The settings in force.
+
+    Raises GnomonError that lists every wrong one with where it came from.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            key = ".".join(str(part) for part in problem["loc"])
+            place = f"GNOMON_{key.upper()}" if f"GNOMON_{key.upper()}" in os.environ else f"{FILE} {key}"
+            lines.append(f"  {place}  {problem['msg']}, found {problem['input']!r}")
+        raise GnomonError("settings are wrong:\n" + "\n".join(lines)) from error
+    except ValueError as error:  # a file that is not TOML
+        raise GnomonError(f"{FILE} cannot be read: {error}") from error

@@ -1,0 +1,111 @@
+"""The admin port: `/healthz`, `/readyz`, `/metrics`. Reads counter files and the ledger; never in a request's way."""
+
+import json
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+from prometheus_client import CollectorRegistry, exposition
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.exposition import ThreadingWSGIServer
+from prometheus_client.registry import Collector
+
+from gnomon.errors import GnomonError
+from gnomon.supervisor.listener import split
+
+Status = Callable[[], dict[str, Any]]
+"""A fresh `pipeline.status`, as a dict."""
+
+
+class LedgerCollector(Collector):
+    """The ledger as Prometheus metrics, read when asked."""
+
+    def __init__(self, status: Status) -> None:
+        self._status = status
+
+    def collect(self) -> Iterator[Any]:
+        """One family for the states, and what an alert needs."""
+        status = self._status()
+        trial = status["trial"]
+        ledger = status["ledger"]
+        states = CounterMetricFamily(
+            "gnomon_requests", "Requests by final state of the ledger.", labels=["trial", "state", "reason"]
+        )
+        for name, count in ledger["states"].items():
+            state, _, reason = name.partition(":")
+            states.add_metric([trial, state, reason], count)
+        yield states
+        for name, text in (
+            ("seen", "Requests with a valid head."),
+            ("handed_over", "Exchanges acknowledged by the runner."),
+            ("invalid_head", "Requests refused because their head was not valid HTTP."),
+        ):
+            family = CounterMetricFamily(f"gnomon_{name}", text, labels=["trial"])
+            family.add_metric([trial], ledger[name])
+            yield family
+        gauges = (
+            ("gnomon_open_requests", "In flight, buffered or in the inbox.", ledger["open"]),
+            ("gnomon_watermark_lag_seconds", "Age of the log's watermark.", status["watermark_lag_s"]),
+            ("gnomon_epoch", "Number of the epoch in force.", status["epoch"]),
+        )
+        for name, text, value in gauges:
+            if value is None:  # nothing is not zero: a missing series can be alerted on
+                continue
+            gauge = GaugeMetricFamily(name, text, labels=["trial"])
+            gauge.add_metric([trial], value)
+            yield gauge
+        up = GaugeMetricFamily("gnomon_process_up", "1 while the process is ready.", labels=["process"])
+        for process in status["processes"]:
+            up.add_metric([process["name"]], 1.0 if process["ready"] else 0.0)
+        yield up
+        info = InfoMetricFamily("gnomon_serving", "Which arm answers the user.", labels=["trial"])
+        info.add_metric([trial], {"arm": status["serving"], "version": status["serving_version"]})
+        yield info
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, *args: object) -> None:
+        """A probe every second is no news."""
+
+
+def start(address: str, status: Status) -> Callable[[], None]:
+    """Serve the admin port in a thread; returns what stops it.
+
+    Raises GnomonError when the address cannot be opened.
+    """
+    registry = CollectorRegistry()
+    registry.register(LedgerCollector(status))
+    metrics = exposition.make_wsgi_app(registry)
+
+    def app(environ: dict[str, Any], respond: Any) -> Iterable[bytes]:  # noqa: ANN401  WSGI's own callable
+        path = environ["PATH_INFO"]
+        if path == "/metrics":
+            return metrics(environ, respond)
+        if path not in {"/healthz", "/readyz", "/status"}:
+            return _answer(respond, "404 Not Found", {"error": "try /healthz, /readyz, /status or /metrics"})
+        now = status() if path != "/healthz" else {"alive": True}
+        good = path != "/readyz" or bool(now["ready"])
+        if path == "/readyz":
+            now = {"ready": good, "processes": now["processes"]}
+        return _answer(respond, "200 OK" if good else "503 Service Unavailable", now)
+
+    host, port = split(address)
+    try:
+        server = make_server(host, port, app, ThreadingWSGIServer, handler_class=_Quiet)
+    except OSError as error:
+        raise GnomonError(f"admin {address} cannot be opened: {error.strerror}; end what listens there, or set GNOMON_ADMIN") from error
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
+    thread.start()
+
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
+
+    return stop
+
+
+def _answer(respond: Any, status: str, body: dict[str, Any]) -> Iterable[bytes]:  # noqa: ANN401  WSGI's own callable
+    text = json.dumps(body).encode()
+    respond(status, [("Content-Type", "application/json"), ("Content-Length", str(len(text)))])
+    return [text]

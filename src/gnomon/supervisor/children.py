@@ -1,0 +1,104 @@
+"""Child processes: started in their own session, waited for until ready, replaced when they die."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+READY_SECONDS = 20.0
+_BACKOFF = (0.0, 0.2, 1.0, 2.0, 5.0)
+_HEALTHY_AFTER = 30.0
+
+
+@dataclass(slots=True)
+class Child:
+    """One supervised process."""
+
+    name: str
+    command: list[str]
+    output: Path
+    """Where its standard error goes."""
+    fds: tuple[int, ...] = ()
+    process: asyncio.subprocess.Process | None = None
+    ready: bool = False
+    restarts: int = 0
+    stopping: bool = False
+    started: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while it runs."""
+        return self.process.pid if self.process and self.process.returncode is None else None
+
+
+async def start(child: Child) -> None:
+    """Start the process and wait until it says that it is ready, or has ended, or READY_SECONDS are over."""
+    # A session of its own: Ctrl-C in the terminal reaches the supervisor alone, which then drains in order; and
+    # gateways serve on when the supervisor dies.
+    with child.output.open("ab") as errors:
+        child.process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",
+            *child.command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=errors,
+            pass_fds=child.fds,
+            start_new_session=True,
+        )
+    assert child.process.stdout is not None
+    try:
+        line = await asyncio.wait_for(child.process.stdout.readline(), READY_SECONDS)
+    except TimeoutError:
+        line = b""
+    child.ready = line.strip() == b"ready"
+
+
+async def watch(child: Child, say: Callable[[str], None]) -> None:
+    """Keep the process running until it is told to stop."""
+    loop = asyncio.get_running_loop()
+    while True:
+        since = loop.time()
+        assert child.process is not None
+        code = await child.process.wait()
+        child.ready = False
+        if child.stopping:
+            return
+        if loop.time() - since > _HEALTHY_AFTER:
+            child.restarts = 0
+        pause = _BACKOFF[min(child.restarts, len(_BACKOFF) - 1)]
+        child.restarts += 1
+        say(f"{child.name} ended with code {code} and is started again; its last words are in {child.output}")
+        await asyncio.sleep(pause)
+        if child.stopping:
+            return
+        await start(child)
+
+
+async def stop(child: Child, *, patience: float) -> bool:
+    """Ask the process to drain and end; False when it had to be killed after `patience` seconds."""
+    child.stopping = True
+    if child.process is None or child.process.returncode is not None:
+        return True
+    with contextlib.suppress(ProcessLookupError):
+        child.process.send_signal(signal.SIGTERM)
+    try:
+        await asyncio.wait_for(child.process.wait(), patience)
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            child.process.kill()
+        await child.process.wait()
+        return False
+    return True
+
+
+def last_words(child: Child, lines: int = 1) -> str:
+    """The end of what the process wrote to its standard error."""
+    try:
+        text = child.output.read_text(errors="replace")
+    except OSError:
+        return ""
+    return "\n".join([line for line in text.splitlines() if line.strip()][-lines:])

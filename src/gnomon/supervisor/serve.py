@@ -1,0 +1,258 @@
+"""`gnomon serve`: seal, start, watch, push epochs, drain."""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+import msgspec
+from sqlalchemy.exc import SQLAlchemyError
+
+from gnomon import pipeline
+from gnomon.errors import GnomonError, StateError
+from gnomon.records.plan import Plan
+from gnomon.records.process import Epoch, GatewayConfig, RunnerConfig, Upstream
+from gnomon.records.trial import Trial
+from gnomon.settings import Settings
+from gnomon.state import State, open_state
+from gnomon.supervisor import admin, children, control, listener
+
+EPOCH_POLL_SECONDS = 0.05
+GATEWAY_PATIENCE = 30.0
+RUNNER_PATIENCE = 60.0
+CAPTURED_HEADERS = ("content-type", "content-encoding", "accept", "accept-language", "x-request-id", "traceparent")
+"""What a copy carries besides the headers that the plan's selectors name. Authorization and cookies never."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Running:
+    """What is up, for the admin port and the announcement."""
+
+    settings: Settings
+    trial: Trial
+    plan: Plan
+    listener: socket.socket
+    gateways: list[children.Child] = field(default_factory=list)
+    runner: children.Child | None = None
+
+    @property
+    def address(self) -> str:
+        """Where clients reach the gateway."""
+        host, port = self.listener.getsockname()[:2]
+        return f"{host}:{port}"
+
+    @property
+    def processes(self) -> list[dict[str, Any]]:
+        """Name, pid, readiness and restarts of each child."""
+        every = [*self.gateways, *([self.runner] if self.runner else [])]
+        return [{"name": c.name, "pid": c.pid, "ready": c.ready, "restarts": c.restarts} for c in every]
+
+
+@contextlib.contextmanager
+def only_one(settings: Settings) -> Iterator[TextIO]:
+    """Hold the data folder.
+
+    Raises StateError when another supervisor does.
+    """
+    path = settings.root / "supervisor.lock"
+    with path.open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.seek(0)
+            raise StateError(
+                f"another gnomon serve (process {lock.read().strip() or 'unknown'}) uses the data folder "
+                f"{settings.root}; stop it, or set GNOMON_DATA to another folder"
+            ) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield lock
+
+
+async def serve(settings: Settings, plan_path: Path, *, say: Say, announce: Callable[[Running], None]) -> None:
+    """Run a trial until SIGINT or SIGTERM, then drain.
+
+    Raises GnomonError for everything that a user can fix.
+    """
+    settings.prepare()
+    with only_one(settings), open_state(settings.state_url) as state:
+        trial, plan = pipeline.register(settings, state, plan_path, say=say)
+        inherited, predecessors = listener.adopt(settings.run_dir, settings.listen)
+        running = Running(settings, trial, plan, inherited or listener.bind(settings.listen, key="listen"))
+        with running.listener:
+            stop_admin = admin.start(settings.admin, lambda: status(running))
+            try:
+                await _run(running, state, predecessors, say=say, announce=announce)
+            finally:
+                stop_admin()
+
+
+async def _run(
+    running: Running, state: State, predecessors: list[Path], *, say: Say, announce: Callable[[Running], None]
+) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    tasks: list[asyncio.Task[None]] = []
+    try:
+        await _start_all(running, state.epoch(running.trial.id), predecessors, say=say)
+        every = [*running.gateways, *([running.runner] if running.runner else [])]
+        tasks = [asyncio.create_task(children.watch(child, say)) for child in every]
+        tasks.append(asyncio.create_task(_push_epochs(running, state, say)))
+        announce(running)
+        await stopping.wait()
+        say("draining: no new requests, finishing what is open")
+    finally:
+        await _stop_all(running, say=say)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _start_all(running: Running, epoch: Epoch, predecessors: list[Path], *, say: Say) -> None:
+    settings = running.settings
+    logs = settings.root / "logs"
+    await _end_orphan_runner(settings)
+    runner_config = _write(settings.run_dir / "runner.json", runner_config_of(settings, running.trial))
+    command = ["-m", "gnomon.processes.runner", "--config", str(runner_config)]
+    running.runner = children.Child("runner", command, logs / "runner.log")
+    await children.start(running.runner)
+    if not running.runner.ready:  # fail open: production is served, unshadowed, and the ledger says so
+        say(f"runner is not ready: {children.last_words(running.runner)}; production is served, copies wait or are shed")
+    fd = running.listener.fileno()
+    for index in range(settings.gateways):
+        name = f"gateway-{os.getpid()}-{index}"
+        config = gateway_config_of(settings, running.trial, running.plan, epoch, socket_name=f"{name}.sock")
+        path = _write(settings.run_dir / f"{name}.json", config)
+        command = ["-m", "gnomon.fork", "--config", str(path), "--listen-fd", str(fd)]
+        child = children.Child(f"gateway {index}", command, logs / f"gateway-{index}.log", fds=(fd,))
+        running.gateways.append(child)
+        await children.start(child)
+        if not child.ready:
+            raise GnomonError(f"gateway {index} does not start: {children.last_words(child, 3)}")
+    for path in predecessors:  # gateways of a supervisor that died: their successors accept now
+        await asyncio.to_thread(control.ask, path, {"drain": True})
+
+
+async def _stop_all(running: Running, *, say: Say) -> None:
+    """Gateways first: they hand over what they have; then the runner: it writes what it got."""
+    clean = await asyncio.gather(*(children.stop(child, patience=GATEWAY_PATIENCE) for child in running.gateways))
+    if running.runner is not None:
+        clean.append(await children.stop(running.runner, patience=RUNNER_PATIENCE))
+    if not all(clean):
+        say("a process did not drain in time and was killed; what it held is counted when it starts again")
+
+
+async def _push_epochs(running: Running, state: State, say: Say) -> None:
+    """Carry each new epoch to every gateway. The database is asked every 50 ms, so a switch takes under 200 ms."""
+    known = state.epoch(running.trial.id).number
+    while True:
+        await asyncio.sleep(EPOCH_POLL_SECONDS)
+        try:
+            epoch = state.epoch(running.trial.id)
+        except SQLAlchemyError:
+            continue  # fail open: gateways keep serving by the last epoch they were told
+        if epoch.number == known:
+            continue
+        paths = control.sockets(running.settings.run_dir)
+        told = await asyncio.gather(*(asyncio.to_thread(control.push_epoch, path, epoch) for path in paths))
+        if sum(told) >= len(running.gateways):
+            known = epoch.number
+            say(f"epoch {epoch.number}: {epoch.serving} serves now")
+
+
+def status(running: Running) -> dict[str, Any]:
+    """What the admin port shows: the trial's status and the children."""
+    with open_state(running.settings.state_url) as state:
+        now = pipeline.status(running.settings, state, state.trial(running.trial.id))
+    now["processes"] = running.processes
+    now["ready"] = all(child["ready"] for child in running.processes)
+    return now
+
+
+def gateway_config_of(
+    settings: Settings, trial: Trial, plan: Plan, epoch: Epoch, *, socket_name: str
+) -> GatewayConfig:
+    """All that a gateway needs to know."""
+    folder = settings.trial_dir(trial.id)
+    (folder / "counters").mkdir(mode=0o700, parents=True, exist_ok=True)
+    selectors = [s.of for s in plan.segments]
+    selectors += [s for s in (plan.unit.cluster, plan.truth and plan.truth.key) if s is not None]
+    named = {s.name for s in selectors if s.where == "header"}
+    production, candidate = (
+        Upstream(url=arm.url, version=arm.version, timeout_us=arm.timeout_us, authorization_env=arm.authorization_env)
+        for arm in (plan.production, plan.candidate)
+    )
+    return GatewayConfig(
+        trial=trial.id,
+        production=production,
+        candidate=candidate,
+        routes=tuple((route.method, route.path) for route in plan.routes),
+        mode=plan.fork.mode,
+        shadow_rate=plan.fork.shadow_rate,
+        sampling_key=trial.digest,
+        per_second=plan.fork.per_second,
+        capture_headers=tuple(sorted({*CAPTURED_HEADERS, *named})),
+        epoch=epoch,
+        runner_socket=str(settings.run_dir / "runner.sock"),
+        control_socket=str(settings.run_dir / socket_name),
+        counters_dir=str(folder / "counters"),
+        epoch_file=str(folder / "epoch.json"),
+    )
+
+
+def runner_config_of(settings: Settings, trial: Trial) -> RunnerConfig:
+    """All that the runner needs to know."""
+    folder = settings.trial_dir(trial.id)
+    return RunnerConfig(
+        trial=trial.id,
+        data=str(settings.root),
+        plan_document=trial.document,
+        first_epoch=trial.first_epoch,
+        started_us=trial.registered_us,
+        runner_socket=str(settings.run_dir / "runner.sock"),
+        counters_dir=str(folder / "counters"),
+        inbox_url=settings.inbox_url(trial.id),
+        log_url=settings.log_url(trial.id),
+        flush_us=round(settings.flush * 1e6),
+    )
+
+
+def _write(path: Path, config: msgspec.Struct) -> Path:
+    text = json.dumps(msgspec.to_builtins(config), indent=1)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    return path
+
+
+async def _end_orphan_runner(settings: Settings) -> None:
+    """End the runner of a supervisor that died: it holds the socket and the inbox, and its successor needs both."""
+    path = settings.run_dir / "runner.sock.lock"
+    if not path.exists():
+        return
+    with path.open("r+") as lock:
+        for attempt in range(int(RUNNER_PATIENCE * 10)):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                # the lock is held, so the number in it is that runner's and of nobody else
+                lock.seek(0)
+                holder = lock.read().strip()
+                if attempt == 0 and holder.isdigit():
+                    os.kill(int(holder), signal.SIGTERM)
+                await asyncio.sleep(0.1)
+            else:
+                return
+    raise StateError(f"an earlier runner does not end ({path} is held); end it, then serve again")
