@@ -1,11 +1,11 @@
 """The whole flow on one page: plan, fork, log, compare, decide, promote. The order stands here, the rules do not.
 
-    0 register   read, check and seal the plan; the trial exists before its port opens
-    1 fork       `gnomon.fork`, its own process: production answers, the copy goes to the runner
-    2 log        `gnomon.shadow` in the runner's process: call the candidate, compare, append
-    5 look       evidence from the log, a verdict from the plan and nothing else
-      verify     the same verdict from the pinned tables, or the reason why not
-    6 switch     promote on a verified verdict; back at any time
+0 register   read, check and seal the plan; the trial exists before its port opens
+1 fork       `gnomon.fork`, its own process: production answers, the copy goes to the runner
+2 log        `gnomon.shadow` in the runner's process: call the candidate, compare, append
+5 look       evidence from the log, a verdict from the plan and nothing else
+  verify     the same verdict from the pinned tables, or the reason why not
+6 switch     promote on a verified verdict; back at any time
 """
 
 import fcntl
@@ -114,7 +114,9 @@ def verify(settings: Settings, state: State, trial: Trial, verdict: Verdict, pla
     state.check_chain()
     state.verify_seal(trial)
     if verdict.plan_digest != trial.digest:
-        raise IntegrityError(f"the verdict names plan {verdict.plan_digest[:12]}, {trial.id} was sealed as {trial.digest[:12]}")
+        raise IntegrityError(
+            f"the verdict names plan {verdict.plan_digest[:12]}, {trial.id} was sealed as {trial.digest[:12]}"
+        )
     _verify_file(state, trial, plan_path)
     snapshot = log_read.snapshot(settings.log_url(trial.id), verdict.versions)
     evidence = gather(
@@ -215,7 +217,9 @@ def status(settings: Settings, state: State, trial: Trial) -> dict[str, Any]:
         "serving": epoch.serving,
         "serving_version": arm.version,
         "epoch": epoch.number,
-        "health": "shadowing" if alive and runner else "UNKNOWN: " + ("no runner" if alive else "no gateway is running"),
+        "health": "shadowing"
+        if alive and runner
+        else "UNKNOWN: " + ("no runner" if alive else "no gateway is running"),
         "ledger": ledger(settings, trial, gateways),
         "watermark_us": watermark,
         "watermark_lag_s": None if watermark is None else max(0.0, (clock.now_us() - watermark) / 1e6),

@@ -1,4 +1,4 @@
-"""Settings: where things live. From `gnomon.toml` in the working directory, then `GNOMON_*` in the environment, which wins."""
+"""Settings: where things live. `gnomon.toml` in the working directory, then `GNOMON_*` in the environment, which wins."""
 
 import hashlib
 import os
@@ -39,7 +39,9 @@ class Settings(BaseSettings):
     listen: Address = Field("127.0.0.1:8080", description="Where clients reach the gateway.")
     admin: Address = Field("127.0.0.1:8081", description="Health, readiness and metrics.")
     gateways: int = Field(1, ge=1, le=64, description="Gateway processes on the shared socket.")
-    state: str | None = Field(None, description="SQLAlchemy URL of the state database; default: SQLite in the data folder.")
+    state: str | None = Field(
+        None, description="SQLAlchemy URL of the state database; default: SQLite in the data folder."
+    )
     log: str | None = Field(None, description="Folder or URL of the Delta tables; default: in the data folder.")
     queue: str | None = Field(None, description="URL of the queue; default: a SQLite inbox for each trial.")
     flush: float = Field(5.0, gt=0, le=60, description="Seconds between two appends to the log.")

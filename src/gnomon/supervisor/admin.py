@@ -94,7 +94,9 @@ def start(address: str, status: Status) -> Callable[[], None]:
     try:
         server = make_server(host, port, app, ThreadingWSGIServer, handler_class=_Quiet)
     except OSError as error:
-        raise GnomonError(f"admin {address} cannot be opened: {error.strerror}; end what listens there, or set GNOMON_ADMIN") from error
+        raise GnomonError(
+            f"admin {address} cannot be opened: {error.strerror}; end what listens there, or set GNOMON_ADMIN"
+        ) from error
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
     thread.start()
 

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -46,3 +47,14 @@ def take_listener(path: Path) -> socket.socket | None:
     except OSError:
         return None
     return socket.socket(fileno=fds[0]) if fds else None
+
+
+def wait_for_epoch(run_dir: Path, number: int, *, patience: float = 3.0) -> tuple[int, int]:
+    """Wait until every gateway serves by this epoch or a later one; (how many do, how many there are)."""
+    deadline = time.monotonic() + patience
+    while True:
+        answers = [answer for path in sockets(run_dir) if (answer := ask(path, {"status": True})) is not None]
+        reached = sum(1 for answer in answers if answer["epoch"] >= number)
+        if reached == len(answers) or time.monotonic() > deadline:
+            return reached, len(answers)
+        time.sleep(0.01)

@@ -129,7 +129,9 @@ async def _start_all(running: Running, epoch: Epoch, predecessors: list[Path], *
     running.runner = children.Child("runner", command, logs / "runner.log")
     await children.start(running.runner)
     if not running.runner.ready:  # fail open: production is served, unshadowed, and the ledger says so
-        say(f"runner is not ready: {children.last_words(running.runner)}; production is served, copies wait or are shed")
+        say(
+            f"runner is not ready: {children.last_words(running.runner)}; production is served, copies wait or are shed"
+        )
     fd = running.listener.fileno()
     for index in range(settings.gateways):
         name = f"gateway-{os.getpid()}-{index}"
@@ -181,9 +183,7 @@ def status(running: Running) -> dict[str, Any]:
     return now
 
 
-def gateway_config_of(
-    settings: Settings, trial: Trial, plan: Plan, epoch: Epoch, *, socket_name: str
-) -> GatewayConfig:
+def gateway_config_of(settings: Settings, trial: Trial, plan: Plan, epoch: Epoch, *, socket_name: str) -> GatewayConfig:
     """All that a gateway needs to know."""
     folder = settings.trial_dir(trial.id)
     (folder / "counters").mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,0 +1,393 @@
+"""The commands, in the order in which a trial uses them."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gnomon import __version__
+
+if TYPE_CHECKING:  # the state database costs 200 ms to import; `gnomon --help` does not need it
+    from gnomon.records.trial import Trial
+    from gnomon.records.verdict import Verdict
+    from gnomon.settings import Settings
+    from gnomon.state import State
+
+app = typer.Typer(
+    help="Shadow deployment for AI models: the candidate runs beside production, criteria sealed beforehand decide.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # rich's help costs 100 ms of imports
+    pretty_exceptions_enable=False,
+)
+labels = typer.Typer(help="Ground truth.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(labels, name="labels")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+PlanFile = Annotated[Path, typer.Argument(help="The plan.", metavar="PLAN")]
+TrialName = Annotated[
+    str, typer.Argument(help="Name or id of the trial; the newest one when left out.", metavar="[TRIAL]")
+]
+TrialOption = Annotated[str, typer.Option("--trial", help="Name or id of the trial; the newest one when left out.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    _ = version
+
+
+@contextmanager
+def opened(trial: str = "") -> "Iterator[tuple[Settings, State, Trial]]":
+    """Settings, the state database and one trial."""
+    from gnomon import settings as settings_module
+    from gnomon.errors import NotFound
+    from gnomon.state import open_state
+
+    settings = settings_module.load()
+    if settings.state is None and not (settings.root / "state.db").exists():
+        raise NotFound(f"no trial in {settings.root}; start one with: gnomon serve plan.yaml (or set GNOMON_DATA)")
+    with open_state(settings.state_url) as state:
+        if trial:
+            yield settings, state, state.trial(trial)
+            return
+        trials = state.trials()
+        if not trials:
+            raise NotFound(f"no trial in {settings.root}; start one with: gnomon serve plan.yaml")
+        yield settings, state, max(trials, key=lambda each: each.registered_us)
+
+
+def say(text: str) -> None:
+    """A line for the person at the terminal."""
+    typer.echo(text, err=True)
+
+
+def put(value: Any) -> None:  # noqa: ANN401  whatever JSON holds
+    """Print JSON."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def builtin(value: Any) -> Any:  # noqa: ANN401  any record
+    """A record as JSON values."""
+    import msgspec
+
+    return msgspec.to_builtins(value)
+
+
+@app.command()
+def init(
+    path: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("plan.yaml"),
+    trial: Annotated[str, typer.Option(help="Name of the trial.")] = "",
+    production: Annotated[str, typer.Option(help="URL of the model that answers today.")] = "",
+    candidate: Annotated[str, typer.Option(help="URL of the model that may replace it.")] = "",
+    route: Annotated[str, typer.Option(help="Method and path to shadow, such as 'POST /predict'.")] = "",
+    output: Annotated[str, typer.Option(help="Where the answer stands, such as body:/label.")] = "",
+    truth: Annotated[str, typer.Option(help="Where the truth's key stands in the request; 'none' for no truth.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Overwrite.")] = False,
+) -> None:
+    """Ask a few questions and write a commented plan."""
+    from gnomon.errors import StateError
+    from gnomon.plan.init import Answers, template
+
+    if path.exists() and not force:
+        raise StateError(f"{path} is there already and was not changed; name another file, or add --force")
+    ask = sys.stdin.isatty()
+
+    def answer(given: str, question: str, default: str) -> str:
+        return given or (typer.prompt(question, default=default) if ask else default)
+
+    answers = Answers(
+        trial=answer(trial, "Name of the trial", "my-trial"),
+        production=answer(production, "URL of the model that answers today", "http://127.0.0.1:9001"),
+        candidate=answer(candidate, "URL of the candidate", "http://127.0.0.1:9002"),
+        route=answer(route, "Method and path to shadow", "POST /predict"),
+        output=answer(output, "Where the answer stands in the response", "body:/label"),
+        truth=answer(truth, "Where the truth's key stands in the request (none: no truth)", "body:/id"),
+    )
+    path.write_text(template(answers))
+    say(f"wrote {path}; read it aloud in a meeting, then run: gnomon check {path}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a plan, for editors."""
+    from gnomon.plan.language import json_schema
+
+    put(json_schema())
+
+
+@app.command()
+def check(
+    plan: PlanFile,
+    as_json: AsJson = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not call the models.")] = False,
+) -> None:
+    """Explain a plan, find every problem in it, and call both models."""
+    from gnomon.plan import check as checks
+    from gnomon.plan import load, seal
+
+    loaded = load.read(plan)
+    endpoints = [] if offline else checks.call_endpoints(loaded.plan)
+    digest = seal.seal(loaded.document).digest
+    sentences = checks.explain(loaded.plan)
+    if as_json:
+        put({"digest": digest, "explanation": sentences, "endpoints": builtin(endpoints)})
+    else:
+        for sentence in sentences:
+            typer.echo(sentence)
+        typer.echo(f"Digest of the sealed part: {digest}")
+        for endpoint in endpoints:
+            typer.echo(f"{'ok  ' if endpoint.ok else 'DEAD'}  {endpoint.message}")
+    if any(not endpoint.ok for endpoint in endpoints):
+        raise typer.Exit(2)
+
+
+@app.command()
+def serve(plan: PlanFile) -> None:
+    """Seal the plan and run the trial: gateway, runner, admin port. Ctrl-C drains."""
+    import asyncio
+
+    from gnomon import settings as settings_module
+    from gnomon.supervisor.serve import Running
+    from gnomon.supervisor.serve import serve as run
+
+    settings = settings_module.load()
+
+    def announce(running: Running) -> None:
+        trial = running.trial
+        typer.echo(f"{trial.id} is sealed: {trial.digest}" + (f" (parent {trial.parent})" if trial.parent else ""))
+        typer.echo(f"  clients   http://{running.address}   (production is {running.plan.production.url})")
+        typer.echo(f"  health    http://{settings.admin}/readyz")
+        typer.echo(f"  metrics   http://{settings.admin}/metrics")
+        typer.echo("ready; Ctrl-C drains and ends")
+        sys.stdout.flush()
+
+    asyncio.run(run(settings, plan, say=say, announce=announce))
+
+
+@app.command()
+def trials(as_json: AsJson = False) -> None:
+    """List every trial that was ever sealed here."""
+    from gnomon.cli import views
+
+    with opened() as (_, state, _newest):
+        rows = [_row(state, trial) for trial in state.trials()]
+    if as_json:
+        put(rows)
+    else:
+        views.trials(rows)
+
+
+def _row(state: "State", trial: "Trial") -> dict[str, Any]:
+    last = state.last_verdict(trial.id)
+    return {
+        "id": trial.id,
+        "digest": trial.digest,
+        "parent": trial.parent,
+        "attempt": trial.attempt,
+        "registered_us": trial.registered_us,
+        "serving": state.epoch(trial.id).serving,
+        "verdict": last[1].verdict if last else None,
+    }
+
+
+@app.command()
+def status(trial: TrialName = "", as_json: AsJson = False) -> None:
+    """Who serves, the ledger, how far the log is, the last verdict."""
+    from gnomon import pipeline
+    from gnomon.cli import views
+
+    with opened(trial) as (settings, state, chosen):
+        now = pipeline.status(settings, state, chosen)
+    if as_json:
+        put(now)
+    else:
+        views.status(now)
+
+
+@app.command()
+def watch(
+    trial: TrialName = "",
+    every: Annotated[float, typer.Option(help="Seconds between two looks.")] = 5.0,
+    looks: Annotated[int, typer.Option(help="End after this many; 0: never.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Status and tests, live. Looking is free: the evidence stays valid however often one looks."""
+    from gnomon.cli import views
+
+    with opened(trial) as (settings, state, chosen):
+        views.watch(settings, state, chosen, every=every, looks=looks, emit=_line if as_json else None)
+
+
+def _line(value: Any) -> None:  # noqa: ANN401  whatever JSON holds
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
+
+
+@labels.command("import")
+def labels_import(
+    source: Annotated[
+        str, typer.Argument(help="CSV, JSONL or Parquet file; - reads CSV or JSONL from standard input.")
+    ],
+    trial: TrialOption = "",
+    as_json: AsJson = False,
+) -> None:
+    """Append late ground truth. The same file twice counts once."""
+    from gnomon import pipeline
+    from gnomon.cli import views
+
+    with opened(trial) as (settings, _, chosen):
+        result = pipeline.import_truths(settings, chosen, source if source == "-" else Path(source))
+    if as_json:
+        put({"trial": chosen.id, **builtin(result)})
+    else:
+        views.truths(chosen.id, result)
+
+
+@app.command()
+def decide(trial: TrialName = "", as_json: AsJson = False) -> None:
+    """Look once and keep the verdict. Exit code: 0 promote, 10 continue, 11 inconclusive, 20 reject, 30 invalid."""
+    from gnomon import pipeline
+    from gnomon.cli import views
+    from gnomon.records.verdict import EXIT_CODES
+
+    with opened(trial) as (settings, state, chosen):
+        verdict = pipeline.record_look(settings, state, chosen)
+    if as_json:
+        put(builtin(verdict))
+    else:
+        views.verdict(verdict)
+    raise typer.Exit(EXIT_CODES[verdict.verdict])
+
+
+@app.command()
+def report(
+    trial: TrialName = "",
+    html: Annotated[Path | None, typer.Option(help="Write one offline HTML file.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write Markdown, as for a pull request.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Report the last verdict (or a first look). Markdown on standard output when no file is named."""
+    from gnomon import pipeline
+    from gnomon import report as reports
+
+    with opened(trial) as (settings, state, chosen):
+        verdict = _last(settings, state, chosen)
+        built = pipeline.build_report(settings, chosen, verdict)
+    for path, render in ((html, reports.html), (markdown, reports.markdown)):
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(render(built), encoding="utf-8")
+            say(f"wrote {path}")
+    if as_json:
+        sys.stdout.write(reports.json(built).decode() + "\n")
+    elif html is None and markdown is None:
+        typer.echo(reports.markdown(built))
+
+
+def _last(settings: "Settings", state: "State", trial: "Trial") -> "Verdict":
+    from gnomon import pipeline
+
+    last = state.last_verdict(trial.id)
+    return last[1] if last else pipeline.record_look(settings, state, trial)
+
+
+@app.command()
+def verify(
+    trial: TrialName = "",
+    plan: Annotated[Path | None, typer.Option(help="Also compare this plan file with the seal.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Recompute the last verdict from the sealed plan and the log. Exit code 30: it is not what was recorded."""
+    from gnomon import pipeline
+    from gnomon.errors import GnomonError, IntegrityError, NotFound
+
+    with opened(trial) as (settings, state, chosen):
+        last = state.last_verdict(chosen.id)
+        if last is None:
+            raise NotFound(f"{chosen.id} has no verdict to verify; run: gnomon decide {chosen.id}")
+        number, verdict = last
+        facts = {
+            "trial": chosen.id,
+            "verdict": verdict.verdict,
+            "number": number,
+            "digest": chosen.digest,
+            "versions": verdict.versions,
+            "tests": len(verdict.tests),
+        }
+        try:
+            pipeline.verify(settings, state, chosen, verdict, plan)
+        except GnomonError as error:
+            if as_json:
+                put({**facts, "verified": False, "reason": str(error)})
+                raise typer.Exit(IntegrityError.exit_code) from None
+            raise IntegrityError(f"NOT verified: {error}") from error
+    if as_json:
+        put({**facts, "verified": True, "reason": None})
+        return
+    typer.echo(
+        f"verified: {chosen.id} {verdict.verdict!r}, {len(verdict.tests)} tests recomputed from table versions "
+        f"{verdict.versions} under plan {chosen.digest[:12]}; every count and digit is the same"
+    )
+
+
+@app.command()
+def promote(
+    trial: Annotated[str, typer.Argument(help="Name or id of the trial.")],
+    override: Annotated[str | None, typer.Option(help="Promote without a verdict, for this reason (kept).")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let the candidate serve, on a `promote` verdict that recomputes. The old production becomes the shadow."""
+    from gnomon import pipeline
+
+    with opened(trial) as (settings, state, chosen):
+        epoch = pipeline.promote(settings, state, chosen, override=override)
+        _carried(settings, chosen, epoch, as_json=as_json)
+
+
+@app.command()
+def rollback(
+    trial: Annotated[str, typer.Argument(help="Name or id of the trial.")],
+    reason: Annotated[str, typer.Option(help="Why, for the audit chain.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Let the old production serve again. Needs no gate."""
+    from gnomon import pipeline
+
+    with opened(trial) as (settings, state, chosen):
+        epoch = pipeline.rollback(state, chosen, reason=reason)
+        _carried(settings, chosen, epoch, as_json=as_json)
+
+
+def _carried(settings: "Settings", trial: "Trial", epoch: Any, *, as_json: bool) -> None:  # noqa: ANN401
+    """Wait until every gateway serves by the new epoch, and say so."""
+    from gnomon.supervisor.control import wait_for_epoch
+
+    reached, gateways = wait_for_epoch(settings.run_dir, epoch.number)
+    facts = {
+        "trial": trial.id,
+        "epoch": epoch.number,
+        "serving": epoch.serving,
+        "gateways": gateways,
+        "reached": reached,
+    }
+    if as_json:
+        put(facts)
+    elif gateways == 0:
+        say(f"{trial.id}: {epoch.serving} serves from the next start on (no gateway is running)")
+    else:
+        typer.echo(f"{trial.id}: {epoch.serving} serves now (epoch {epoch.number}, {reached} of {gateways} gateways)")
+    if reached < gateways:
+        say("a gateway did not answer; see gnomon status")
+        raise typer.Exit(2)

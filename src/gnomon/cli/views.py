@@ -1,0 +1,190 @@
+"""What the commands print for people. Colour never carries a fact alone: each has its word."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from gnomon import pipeline
+from gnomon.records.ledger import LOST_STATES
+from gnomon.records.trial import Trial
+from gnomon.records.verdict import TestResult, Verdict
+from gnomon.settings import Settings
+from gnomon.state import State
+
+_STYLES = {
+    "promote": "bold green",
+    "reject": "bold red",
+    "invalid": "bold red",
+    "continue": "bold yellow",
+    "inconclusive": "bold yellow",
+    "pass": "green",
+    "fail": "red",
+}
+
+
+def console() -> Console:
+    """A terminal; at least 120 columns wide when it is a file or a pipe, so that tables stay whole."""
+    made = Console(highlight=False)
+    return made if made.is_terminal else Console(highlight=False, width=max(made.width, 120))
+
+
+def when(time_us: int | None) -> str:
+    """UTC, to the second."""
+    return "-" if not time_us else datetime.fromtimestamp(time_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def points(value: float | None) -> str:
+    """A mean of D in percentage points."""
+    return "no data" if value is None else f"{100 * value:+.1f} pp"
+
+
+def e_value(value: float) -> str:
+    """An e-value, short."""
+    return f"{value:.3g}"
+
+
+def trials(rows: list[dict[str, Any]]) -> None:
+    """One line a trial."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("trial", "sealed", "attempt", "parent", "serving", "verdict", "digest"):
+        table.add_column(column)
+    for row in rows:
+        verdict = row["verdict"] or "none yet"
+        table.add_row(
+            row["id"],
+            when(row["registered_us"]),
+            str(row["attempt"]),
+            row["parent"] or "-",
+            row["serving"],
+            Text(verdict, style=_STYLES.get(verdict, "")),
+            row["digest"][:12],
+        )
+    console().print(table)
+
+
+def ledger_lines(ledger: dict[str, Any]) -> Table:
+    """The ledger, with its sum."""
+    table = Table(box=None, pad_edge=False, title="ledger", title_justify="left")
+    table.add_column("state")
+    table.add_column("requests", justify="right")
+    table.add_column("")
+    for state, count in ledger["states"].items():
+        table.add_row(state, f"{count:,}", "lost: worst case assumed" if state in LOST_STATES else "")
+    table.add_row("open", f"{ledger['open']:,}", "in flight, buffered or in the inbox" if ledger["open"] else "")
+    table.add_row("sum = seen", f"{ledger['seen']:,}", "")
+    return table
+
+
+def _status(now: dict[str, Any]) -> RenderableType:
+    verdict = now["verdict"]
+    facts = Table.grid(padding=(0, 2))
+    lag = now["watermark_lag_s"]
+    for name, value in (
+        (
+            "trial",
+            f"{now['trial']}  (sealed {when(now['registered_us'])}, {now['digest'][:12]}, attempt {now['attempt']})",
+        ),
+        ("question", now["question"] or "-"),
+        ("serving", f"{now['serving']} {now['serving_version']} (epoch {now['epoch']})"),
+        ("health", now["health"]),
+        ("processes", ", ".join(process["name"] for process in now["processes"]) or "none"),
+        ("log up to", "nothing yet" if lag is None else f"{when(now['watermark_us'])}, {lag:,.1f} s ago"),
+        ("verdict", f"{verdict['verdict']}: {verdict['sentence']}" if verdict else "none yet; run: gnomon decide"),
+    ):
+        facts.add_row(Text(name, style="dim"), str(value))
+    return Group(facts, Text(), ledger_lines(now["ledger"]))
+
+
+def status(now: dict[str, Any]) -> None:
+    """Who serves, the ledger, the last verdict."""
+    console().print(_status(now))
+
+
+def _tests(tests: tuple[TestResult, ...]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("gate and cell")
+    table.add_column("result")
+    for column in ("units", "needed", "estimate", "interval", "margin", "e promote", "e reject"):
+        table.add_column(column, justify="right")
+    for test in tests:
+        interval = "-" if test.lower is None or test.upper is None else f"{points(test.lower)} to {points(test.upper)}"
+        table.add_row(
+            test.name,
+            Text(test.result, style=_STYLES.get(test.result, "")),
+            f"{test.units:,}",
+            f"{test.needed:,}",
+            points(test.estimate),
+            interval,
+            f"{test.margin_ppm / 10_000:g} pp",
+            e_value(test.e_promote),
+            e_value(test.e_reject),
+        )
+    return table
+
+
+def _verdict(found: Verdict) -> RenderableType:
+    head = Text.assemble((found.verdict.upper(), _STYLES[found.verdict]), "  ", found.sentence)
+    alpha = found.alpha_ppm / 1e6
+    legend = f"a test promotes at e >= {1 / alpha:g} and rejects at e >= {len(found.tests) / alpha:g}; looking is free"
+    reasons = [Text(f"  - {reason}") for reason in found.reasons]
+    return Group(
+        head, *reasons, Text(found.would_change, style="dim"), Text(), _tests(found.tests), Text(legend, style="dim")
+    )
+
+
+def verdict(found: Verdict) -> None:
+    """The verdict, its reasons and its tests."""
+    console().print(_verdict(found))
+
+
+def truths(trial: str, result: Any) -> None:  # noqa: ANN401  log.truths.TruthImport
+    """What an import did."""
+    facts = msgspec.to_builtins(result)
+    table = Table.grid(padding=(0, 2))
+    for name, value in facts.items():
+        shown = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+        if value not in ([], (), None):
+            table.add_row(Text(name.replace("_", " "), style="dim"), str(shown))
+    console().print(f"truths for {trial}", table)
+
+
+def watch(
+    settings: Settings,
+    state: State,
+    trial: Trial,
+    *,
+    every: float,
+    looks: int,
+    emit: Callable[[Any], None] | None,
+) -> None:
+    """Status and an unrecorded look, again and again, until Ctrl-C or `looks` of them."""
+
+    def frame() -> tuple[dict[str, Any], Verdict]:
+        return pipeline.status(settings, state, trial), pipeline.look(settings, trial)
+
+    count = 0
+    try:
+        if emit is not None:
+            while not looks or count < looks:
+                now, found = frame()
+                emit({"status": now, "verdict": msgspec.to_builtins(found)})
+                count += 1
+                if count != looks:
+                    time.sleep(every)
+            return
+        with Live(console=console(), auto_refresh=False, screen=False) as live:
+            while not looks or count < looks:
+                now, found = frame()
+                live.update(Group(_status(now), Text(), _verdict(found)), refresh=True)
+                count += 1
+                if count != looks:
+                    time.sleep(every)
+    except KeyboardInterrupt:
+        return

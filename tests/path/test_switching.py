@@ -1,0 +1,70 @@
+"""Promotion and rollback under load: no failed request, and the right arm answers."""
+
+import time
+
+from tests.path.conftest import Load
+
+
+def test_ten_promotions_and_rollbacks_under_load_fail_no_request(place):
+    plan = place.plan(place.model("old"), place.model("new"))
+    place.gateways = 2
+    place.serve(plan)
+    with Load(place.url) as load:
+        for _ in range(10):
+            for command, arm in (("promote", "new"), ("rollback", "old")):
+                words = ["--override", "a drill"] if command == "promote" else ["--reason", "a drill"]
+                told = place.read(command, "fraud", *words)
+                assert told["reached"] == told["gateways"] == 2
+                switched = time.monotonic()
+                time.sleep(0.15)
+                # what was in flight at the switch may still come from the other arm; what began after it may not
+                late = [by for at, by in load.by if at > switched + 0.1]
+                assert set(late) == {arm}, f"after {command}"
+    assert load.failures == []
+    assert load.sent > 500
+    ledger = place.drained()
+    assert ledger["states"] == {"paired": load.sent}
+
+
+def test_a_promotion_needs_a_verdict_or_a_reason(place):
+    plan = place.plan(place.model("old"), place.model("new"))
+    process = place.serve(plan)
+    assert "no verdict yet" in place.gnomon("promote", "fraud", code=2).stderr
+    place.gnomon("decide", "fraud", code=10)
+    assert "last verdict is 'continue'" in place.gnomon("promote", "fraud", code=2).stderr
+    assert "production serves already" in place.gnomon("rollback", "fraud", code=2).stderr
+    assert "needs its reason" in place.gnomon("promote", "fraud", "--override", " ", code=2).stderr
+    assert place.read("status", "fraud")["epoch"] == 1
+    place.gnomon("promote", "fraud", "--override", "the old model's licence ends today")
+    assert place.read("status", "fraud")["serving"] == "candidate"
+    place.stop(process)
+
+
+def test_who_serves_survives_a_restart(place):
+    plan = place.plan(place.model("old"), place.model("new"))
+    process = place.serve(plan)
+    place.gnomon("promote", "fraud", "--override", "a drill")
+    place.stop(process)
+    process = place.serve(plan)
+    with Load(place.url, threads=1) as load:
+        time.sleep(0.3)
+    assert {by for _, by in load.by} == {"new"}
+    place.stop(process)
+
+
+def test_evidence_stops_at_the_promotion(place):
+    plan = place.plan(place.model("old"), place.model("new"))
+    process = place.serve(plan)
+    with Load(place.url, threads=1, pause=0.01):
+        time.sleep(1)
+    before = place.drained()["states"]["paired"]
+    place.gnomon("promote", "fraud", "--override", "a drill")
+    with Load(place.url, threads=1, pause=0.01):
+        time.sleep(1)
+    assert place.drained()["states"]["paired"] > before
+    place.stop(process)
+
+    verdict = place.read("decide", code=10)
+
+    overall = next(t for t in verdict["tests"] if t["gate"] == "error_rate" and t["segment"] == "overall")
+    assert overall["units"] == before
