@@ -1,6 +1,6 @@
 """The demo's real data: sentences that people rated, from four sources, and the split into train and stream.
 
-Reads     the source distribution of `vaderSentiment` 3.3.2 (MIT), which carries the data of Hutto & Gilbert (ICWSM 2014)
+Reads     the source distribution of `vaderSentiment` 3.3.2 (MIT), with the data of Hutto & Gilbert (ICWSM 2014)
 Promises  the same seed gives the same split and the same order; no document is on both sides of the split; the
           sentences of a streamed document follow one another
 
@@ -49,12 +49,12 @@ class Sentence:
 
     @property
     def truth(self) -> str:
-        """What people say: do they rate it above 0?"""
+        """What people say: whether they rate it above 0."""
         return POSITIVE if self.rating > 0 else NOT_POSITIVE
 
 
 def label(score: float) -> str:
-    """A model's score in [-1, 1] as its label, by the same question as the truth: is it above 0?"""
+    """A model's score in [-1, 1] as its label, by the same question as the truth: whether it is above 0."""
     return POSITIVE if score > 0 else NOT_POSITIVE
 
 
@@ -72,7 +72,9 @@ def parse(source: str, text: str) -> list[Sentence]:
             key, rating, words = parts
             found.append(_sentence(source, key, float(rating), words))
         except ValueError:
-            raise BadData(f"{SOURCES[source]}, line {number}: expected id, rating and text, got {line[:60]!r}") from None
+            raise BadData(
+                f"{SOURCES[source]}, line {number}: expected id, rating and text, got {line[:60]!r}"
+            ) from None
     return found
 
 
@@ -121,6 +123,18 @@ def split(sentences: Sequence[Sentence], *, seed: int, share: float = 0.5) -> tu
         stream += documents[cut:]
     chance.shuffle(stream)
     return train, [sentence for document in stream for sentence in document]
+
+
+def limit(stream: Sequence[Sentence], documents: int) -> list[Sentence]:
+    """The stream with at most so many documents of each source: the first ones that come."""
+    kept: dict[str, set[str]] = {source: set() for source in SOURCES}
+    found = []
+    for sentence in stream:
+        of_source = kept[sentence.source]
+        if sentence.document in of_source or len(of_source) < documents:
+            of_source.add(sentence.document)
+            found.append(sentence)
+    return found
 
 
 def _documents(sentences: Iterable[Sentence]) -> dict[str, list[Sentence]]:

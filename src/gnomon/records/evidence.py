@@ -32,7 +32,13 @@ class Cell(Record, frozen=True, kw_only=True):
     seen: int
     """Sampled exchanges of the cell in the log up to the watermark, plus the lost ones without a row."""
     frontier_us: int
-    """Request time up to which evidence was read (the first unsettled exchange, or the watermark)."""
+    """Request time before which evidence was read (that of the first unsettled exchange, or the watermark)."""
+    known: int = 0
+    """Of the settled exchanges: both arms were observed, and judged by truth where the gate needs it."""
+    production_good: int = 0
+    """Of the known: production was right (accuracy), did not fail, or kept the limit."""
+    candidate_good: int = 0
+    """Of the known: the candidate was right, agreed, did not fail, or kept the limit."""
 
     @property
     def units(self) -> int:
@@ -52,15 +58,20 @@ class Evidence(Record, frozen=True, kw_only=True):
     rows: dict[str, int]
     """Rows read from each."""
     digest: str
-    """SHA-256 over the sorted ids of the rows of `comparisons` that were read, so that compaction keeps it."""
+    """SHA-256 over the sorted ids of the rows of `comparisons` that were read, so that compaction keeps it. In blocks:
+    over the lines `block count sha256(ids)`, a block being the ids with the same first 8 characters."""
     cells: tuple[Cell, ...]
     """One for each test, in the plan's order."""
     lost_share_ppm: dict[str, int]
     """By cell name: lost of sampled."""
+    sampled: dict[str, tuple[int, int]] = {}
+    """The same, exactly: lost and sampled exchanges. Lost ones without a row count in `overall` only."""
     ledger: dict[str, int]
     """Sums by state over all process instances, with `seen`, `handed_over`, `received`, `open`, `invalid_head`."""
     anomalies: tuple[str, ...] = ()
     """Sentences: why the log cannot be trusted. Any makes the trial invalid."""
+    notes: tuple[str, ...] = ()
+    """Sentences worth knowing that invalidate nothing."""
 
 
 class LatencySummary(Record, frozen=True, kw_only=True):

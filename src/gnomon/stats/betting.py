@@ -92,23 +92,12 @@ def lower_bounds(counts: Counts, values: Sequence[int], claims: Sequence[Claim],
 
     The largest m against which e_promote is at least 1/alpha: above -margin exactly when the test has passed.
     """
-    d = np.asarray(values, dtype=np.float64) / GRID
-
-    def outcome(m: Floats, column: int) -> Floats:
-        return (d[column] - m) / (1 + m)
-
-    return _bisect(counts, claims, _promoting, outcome, alpha, falling=True)
+    return _bisect(counts, values, claims, _promoting, alpha, falling=True)
 
 
 def upper_bounds(counts: Counts, values: Sequence[int], claims: Sequence[Claim], alpha: float) -> Floats:
     """Upper ends of one-sided anytime-valid intervals for the mean of D; `top` without data."""
-    d = np.asarray(values, dtype=np.float64) / GRID
-    top = np.array([claim.top for claim in _each(claims, len(counts))], dtype=np.float64)
-
-    def outcome(m: Floats, column: int) -> Floats:
-        return (m - d[column]) / (top - m)
-
-    return _bisect(counts, claims, _rejecting, outcome, alpha, falling=False)
+    return _bisect(counts, values, claims, _rejecting, alpha, falling=False)
 
 
 def e_holm(e_values: Sequence[float], alpha: float) -> tuple[int, ...]:
@@ -126,7 +115,7 @@ def e_holm(e_values: Sequence[float], alpha: float) -> tuple[int, ...]:
 
 
 def kelly(outcomes: Sequence[tuple[float, float]]) -> float:
-    """The stake l >= 0 that maximises sum p log(1 + l x) over at most three outcomes (x, p); 0 if their mean is not > 0.
+    """The stake l >= 0 that maximises sum p log(1 + l x) over at most three outcomes (x, p); 0 if there is none.
 
     The derivative's numerator is a polynomial of degree two, so the answer is a formula: an iterative search could end
     a step away on another machine, and the weights would no longer be the sealed ones. Infinite if nothing can be lost.
@@ -171,18 +160,23 @@ def _planned_kappa(claim: Claim) -> float | None:
 
 @lru_cache(maxsize=4096)
 def _rejecting(claim: Claim) -> Stakes:
-    """Stakes against mean D >= -margin; see the module's docstring for the alternative they are made for."""
+    """Stakes against mean D >= -margin, centred on a clear harm, because that is what must be found quickly."""
     return -KAPPAS / (claim.top + claim.margin), _log_weights(_harm_kappa(claim))
 
 
 def _harm_kappa(claim: Claim) -> float | None:
+    """The best kappa when the candidate is worse by three margins; for a rate, when it is twice the margin.
+
+    With margin 0 harm is half of the planned disagreement. Of the planned disagreements a quarter stays in the
+    candidate's favour. Measured at margin 4 pp, plan 8 %, truth 83 % against 94 %, threshold 300 to 400: median 290
+    units (an oracle that knows the truth: 250); centred on two margins 340, on four 280, but mild harm takes longer.
+    """
     delta = claim.margin
     if claim.top == 0:
         bad, good = min(1.0, 2 * delta), 0.0
     else:
-        harm = HARM(claim)
-        good = min(claim.disagreement / 2*GOODF, 1 - harm)
-        bad = min(good + harm, 1 - good)
+        good = claim.disagreement / 4
+        bad = min(good + max(3 * delta, claim.disagreement / 2), 1 - good)
     stake = kelly([(1 - delta, bad), (-delta, 1 - good - bad), (-1 - delta, good)])
     return stake * (claim.top + delta) if stake > 0 else None
 
@@ -191,10 +185,10 @@ def _log_weights(center: float | None) -> Floats:
     """0.8 lognormal around the planned kappa, sd 0.7, and 0.2 log-uniform; log-uniform alone without a centre."""
     uniform = np.full(len(KAPPAS), 1 / len(KAPPAS))
     if center is None:
-        return np.log(uniform)
+        return np.asarray(np.log(uniform))
     distance = (np.log(KAPPAS) - math.log(min(max(center, KAPPAS[0]), KAPPAS[-1]))) / _SPREAD
     planned = np.exp(-distance * distance / 2)
-    return np.log(_PLANNED_SHARE * planned / planned.sum() + (1 - _PLANNED_SHARE) * uniform)
+    return np.asarray(np.log(_PLANNED_SHARE * planned / planned.sum() + (1 - _PLANNED_SHARE) * uniform))
 
 
 def _each(claims: Sequence[Claim], rows: int) -> Sequence[Claim]:
@@ -202,13 +196,12 @@ def _each(claims: Sequence[Claim], rows: int) -> Sequence[Claim]:
 
 
 def _capped(log_e: Floats) -> Floats:
-    return np.exp(np.minimum(log_e, math.log(CAP)))
+    return np.asarray(np.minimum(np.exp(np.minimum(log_e, 700.0)), CAP))  # e^700 is over the cap and still finite
 
 
-def _log_e(
-    counts: Counts, values: Sequence[int], claims: Sequence[Claim], stakes: Callable[[Claim], Stakes]
-) -> Floats:
+def _log_e(counts: Counts, values: Sequence[int], claims: Sequence[Claim], stakes: Callable[[Claim], Stakes]) -> Floats:
     """Log of the mixture, one for each row of counts; exactly 0 for a row without data."""
+    _checked(counts, values, claims)
     result = np.zeros(len(counts))
     groups: dict[Claim, list[int]] = {}
     for row, claim in enumerate(claims):
@@ -220,29 +213,46 @@ def _log_e(
         # Summed value by value, in ascending order, and not by a matrix product: BLAS adds in an order that depends
         # on the shape, and a count of zero must change no bit.
         for column, value in enumerate(values):
-            gain = np.log1p(scale * (value / GRID + claim.margin))
+            gain = _log1p(scale * (value / GRID + claim.margin))
             wealth += part[:, column, None] * gain
         result[slice(None) if len(claims) == 1 else rows] = _log_sum(wealth)
     result[counts.sum(axis=1) == 0] = 0.0
     return result
 
 
+def _log1p(gain: Floats) -> Floats:
+    """Log of 1 + gain. A stake never loses more than 0.98; what is clipped belongs to a value that another row has."""
+    return np.asarray(np.log1p(np.maximum(gain, -0.99)))
+
+
+def _checked(counts: Counts, values: Sequence[int], claims: Sequence[Claim]) -> None:
+    """Raise ValueError for a count of something that the claim says cannot be."""
+    top = np.array([claim.top * GRID for claim in claims])
+    outside = (np.asarray(values)[None, :] > top[:, None]) | (np.abs(values) > GRID)[None, :]
+    if (counts.min(initial=0) < 0) or np.any(outside & (counts > 0)):
+        raise ValueError("counts must not be negative, and D must be in [-1, top]")
+
+
 def _log_sum(log_terms: Floats) -> Floats:
-    """log sum exp over the last axis."""
+    """Log of the sum of exponentials over the last axis."""
     largest = log_terms.max(axis=-1)
     return np.asarray(largest + np.log(np.exp(log_terms - largest[..., None]).sum(axis=-1)))
 
 
 def _bisect(
     counts: Counts,
+    values: Sequence[int],
     claims: Sequence[Claim],
     stakes: Callable[[Claim], Stakes],
-    outcome: Callable[[Floats, int], Floats],
     alpha: float,
     *,
     falling: bool,
 ) -> Floats:
-    """The m at which the mixture, monotone in m, crosses 1/alpha, on the side that is not excluded yet."""
+    """The m at which the mixture crosses 1/alpha, on the side that is not excluded yet.
+
+    The mixture against mean D <= m falls in m, that against mean D >= m rises: factor by factor, see the module's top.
+    """
+    _checked(counts, values, claims)
     each = _each(claims, len(counts))
     log_weights = np.stack([stakes(claim)[1] for claim in each]) if len(each) else np.zeros((0, len(KAPPAS)))
     top = np.array([claim.top for claim in each], dtype=np.float64)
@@ -251,8 +261,10 @@ def _bisect(
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
         wealth = log_weights.copy()
-        for column in range(counts.shape[1]):
-            wealth += counts[:, column, None] * np.log1p(KAPPAS * outcome(middle, column)[:, None])
+        for column, value in enumerate(values):
+            distance = value / GRID - middle
+            gain = distance / (1 + middle) if falling else -distance / (top - middle)
+            wealth += counts[:, column, None] * _log1p(KAPPAS * gain[:, None])
         excluded = _log_sum(wealth) >= needed
         low = np.where(excluded == falling, middle, low)
         high = np.where(excluded == falling, high, middle)

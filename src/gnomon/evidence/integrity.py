@@ -1,0 +1,127 @@
+"""Does the log add up? The ledger's sums, what contradicts them, and a digest of what was read."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import ibis
+
+from gnomon.records.ledger import ATTRIBUTED, GATEWAY_STATES, LOST_STATES, RUNNER_STATES
+
+Expr = Any
+
+_FINAL = frozenset({*GATEWAY_STATES, *RUNNER_STATES})
+_BLOCK = 8  # hex digits of a UUIDv7 that name about a minute: a digest is made for each, so that no sort is large
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The cumulative counts of all instances, summed."""
+
+    rows: int
+    watermark_us: int
+    """0: nothing has been flushed."""
+    sums: dict[str, int]
+    anomalies: tuple[str, ...]
+
+    @property
+    def unattributed(self) -> int:
+        """Lost exchanges that stand in no row of `comparisons`: they may belong to any cell."""
+        return sum(self.sums.get(state, 0) for state in LOST_STATES - ATTRIBUTED)
+
+
+def read_ledger(ledger: Expr, *, epoch: int) -> Ledger:
+    """Sums by state over the instances of one epoch; counts are cumulative, so the largest is the latest."""
+    whole = ledger.agg(rows=ibis._.count(), watermark=ibis._.watermark_us.max()).to_pyarrow().to_pylist()[0]
+    mine = ledger.filter(ledger.epoch == epoch)
+    latest = mine.group_by("instance", "stratum", "state").agg(count=ibis._["count"].max())
+    by_state = latest.group_by("state").agg(total=ibis._["count"].sum()).to_pyarrow().to_pylist()
+    sums = {row["state"]: int(row["total"]) for row in sorted(by_state, key=lambda row: row["state"])}
+    final = sum(count for state, count in sums.items() if state in _FINAL)
+    sums["open"] = max(0, sums.get("seen", 0) - final)
+    return Ledger(
+        rows=whole["rows"],
+        watermark_us=whole["watermark"] or 0,
+        sums=sums,
+        anomalies=(*_shrinking(mine), *_too_many(mine)),
+    )
+
+
+def _shrinking(ledger: Expr) -> list[str]:
+    """Cumulative counts that became smaller."""
+    order = ibis.window(group_by=["instance", "stratum", "state"], order_by=["time_us", "count"])
+    steps = ledger.mutate(before=ledger["count"].lag().over(order))
+    bad = steps.filter(steps["count"] < steps.before).order_by("time_us", "instance", "stratum", "state").limit(3)
+    return [
+        f"the ledger goes backward: `{row['state']}` of {row['instance']} fell from {row['before']} to {row['count']}"
+        for row in bad.to_pyarrow().to_pylist()
+    ]
+
+
+def _too_many(ledger: Expr) -> list[str]:
+    """Instances whose final states exceed what they saw.
+
+    Counters move while they are read, so what an instance had ended one flush ago is held against what it has seen now.
+    """
+    last = ledger.group_by("instance").agg(last_us=ibis._.time_us.max())
+    rows = ledger.filter(ledger.state.isin(["seen", "handed_over", *GATEWAY_STATES])).join(last, "instance")
+    settled = (rows.time_us < rows.last_us) & (rows.state != "seen")
+    counts = rows.mutate(
+        ended=ibis.cases((settled, rows["count"]), else_=0),
+        seen=ibis.cases((rows.state == "seen", rows["count"]), else_=0),
+    )
+    states = counts.group_by("instance", "stratum", "state").agg(ended=ibis._.ended.max(), seen=ibis._.seen.max())
+    sums = states.group_by("instance").agg(ended=ibis._.ended.sum(), seen=ibis._.seen.sum())
+    bad = sums.filter(sums.ended > sums.seen).order_by("instance").limit(3)
+    return [
+        f"the ledger does not add up: {row['instance']} ended {row['ended']} requests and saw {row['seen']}"
+        for row in bad.to_pyarrow().to_pylist()
+    ]
+
+
+def row_anomalies(comparisons: Expr, ledger: Ledger, *, probability: int) -> list[str]:
+    """What `comparisons` (all rows of the epoch) says against the ledger and the plan.
+
+    A ledger row is written after the rows it counts and pinned before them. So the log holds at least what the ledger
+    counts, and no more than that from before the watermark.
+    """
+    before = (ibis._.time_us < ledger.watermark_us).cast("int64").sum()
+    states = comparisons.group_by("state").agg(all=ibis._.count(), before=before).to_pyarrow().to_pylist()
+    found = {row["state"]: (row["all"], row["before"]) for row in states}
+    problems = []
+    for state in ("paired", "expired"):
+        (rows, settled), counted = found.get(state, (0, 0)), ledger.sums.get(state, 0)
+        if rows < counted:
+            problems.append(f"the ledger counts {counted} {state} exchanges, the log holds {rows}: rows are missing")
+        elif settled > counted:
+            problems.append(
+                f"the log holds {settled} {state} exchanges before the watermark, the ledger counts {counted}: "
+                "rows were added"
+            )
+    other = comparisons.filter(comparisons.probability != probability).count().to_pyarrow().as_py()
+    if other:
+        problems.append(f"{other} exchanges were sampled at another rate than the sealed one")
+    return problems
+
+
+def digest(comparisons: Expr) -> tuple[str, int, int]:
+    """(SHA-256 over the sorted ids, rows, rows whose id is there more than once).
+
+    By blocks, so that millions of ids need no large sort: ids are grouped by their first 8 characters; the digest is
+    over the lines `block count sha256(sorted ids)` in the order of the blocks.
+    """
+    blocks = comparisons.group_by(block=comparisons.id.substr(0, _BLOCK)).agg(
+        rows=ibis._.count(),
+        ids=ibis._.id.nunique(),
+        sha=ibis._.id.group_concat("\n", order_by=ibis._.id).hexdigest("sha256"),
+    )
+    found = sorted(blocks.to_pyarrow().to_pylist(), key=lambda row: row["block"])
+    lines = "".join(f"{row['block']} {row['rows']} {row['sha']}\n" for row in found)
+    rows = sum(row["rows"] for row in found)
+    return hashlib.sha256(lines.encode()).hexdigest(), rows, rows - sum(row["ids"] for row in found)
+
+
+def contradictions(truths: Expr) -> int:
+    """Keys for which more than one value was imported; the first one counts."""
+    values = truths.group_by("key", "output").agg(values=ibis._.value.nunique())
+    return int(values.filter(values["values"] > 1).count().to_pyarrow().as_py())

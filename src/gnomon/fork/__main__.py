@@ -1,0 +1,29 @@
+"""`python -m gnomon.fork --config FILE --listen-fd N`: one gateway process on an inherited socket."""
+
+import gc
+import socket
+import sys
+from pathlib import Path
+
+import msgspec
+import uvloop
+
+from gnomon.fork.gateway import Gateway
+from gnomon.records.process import GatewayConfig
+
+
+def main(arguments: list[str]) -> None:
+    """Run the gateway until it is told to drain."""
+    given = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    config = msgspec.json.decode(Path(given["--config"]).read_bytes(), type=GatewayConfig)
+    listener = socket.socket(fileno=int(given["--listen-fd"]))
+
+    async def run() -> None:
+        gc.freeze()  # what was imported lives as long as the process: no collection has to look at it again
+        await Gateway(config, listener).run()
+
+    uvloop.run(run())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

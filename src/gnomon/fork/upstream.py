@@ -1,0 +1,297 @@
+"""Connections to a model: pooled, last in first out, watched while idle, one exchange at a time."""
+
+import asyncio
+import re
+import ssl
+from typing import TYPE_CHECKING, Final, cast
+from urllib.parse import urlsplit
+
+import httptools
+
+from gnomon.fork import http1
+from gnomon.records.process import Upstream
+
+if TYPE_CHECKING:
+    from gnomon.fork.exchange import Exchange
+
+_KEEP_ALIVE: Final = re.compile(rb"timeout=(\d+)")
+_BUFFER_HIGH: Final = 256 * 1024
+
+
+class Connection(asyncio.Protocol):
+    """One connection to a model. Parses answers; hands their parts to the exchange it serves."""
+
+    __slots__ = (
+        "_answer",
+        "_free",
+        "_headers",
+        "_held",
+        "_parser",
+        "_reason",
+        "_skip_body",
+        "_trailing",
+        "exchange",
+        "idle_since",
+        "idle_us",
+        "pool",
+        "reused",
+        "spoiled",
+        "transport",
+        "tunnel",
+    )
+
+    def __init__(self, pool: "Pool") -> None:
+        self.pool = pool
+        self.exchange: Exchange | None = None
+        self.transport: asyncio.Transport | None = None
+        self.reused = False
+        self.spoiled = False
+        self.tunnel = False
+        self.idle_since = 0.0
+        self.idle_us = pool.idle_us
+        self._parser = httptools.HttpResponseParser(self)
+        self._headers: http1.Headers = []
+        self._reason = b""
+        self._answer: http1.AnswerHead | None = None
+        self._free = False
+        self._held = False
+        self._skip_body = False
+        self._trailing: http1.Headers = []
+
+    # asyncio -------------------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass of it
+        transport.set_write_buffer_limits(_BUFFER_HIGH)
+        self.transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.pool.forget(self)
+        exchange, self.exchange = self.exchange, None
+        if exchange is None:
+            return
+        if self.tunnel or (self._answer is not None and self._answer.until_close and exc is None):
+            exchange.answer_complete(())
+            return
+        exchange.upstream_failed("reset", str(exc or "the model closed the connection before its answer was complete"))
+
+    def pause_writing(self) -> None:
+        if self.exchange is not None:
+            self.exchange.client.hold()
+
+    def resume_writing(self) -> None:
+        if self.exchange is not None:
+            self.exchange.client.unhold()
+
+    def data_received(self, data: bytes) -> None:
+        exchange = self.exchange
+        if exchange is None:  # a model that speaks unasked cannot be trusted with the next request
+            self.close()
+            return
+        if self.tunnel:
+            exchange.client.tunnelled(data)
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._upgraded(exchange, data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self.spoiled = True
+            if self.exchange is not None:
+                self._fail("the model's answer is not valid HTTP")
+        exchange.client.flush()
+        if self.spoiled:
+            self.close()
+        elif self._free:
+            # Only now: had it been free while its bytes were still parsed, what follows the answer could have been
+            # taken for the answer to the next request.
+            self._free = False
+            self.pool.put(self)
+
+    def eof_received(self) -> bool:
+        return False
+
+    def _upgraded(self, exchange: "Exchange", rest: bytes) -> None:
+        if not exchange.head.websocket:
+            self.spoiled = True
+            self._fail("the model switched protocols without being asked")
+            return
+        self.tunnel = True
+        exchange.client.start_tunnel(self)
+        if rest:
+            exchange.client.tunnelled(rest)
+
+    # one exchange --------------------------------------------------------------------------------------------------
+
+    def start(self, exchange: "Exchange") -> None:
+        """Serve this exchange from now on. The exchange writes its head and body."""
+        self.exchange = exchange
+        self._skip_body = exchange.head.method == b"HEAD"
+        self._answer = None
+        exchange.begin(self)
+
+    def write(self, data: bytes) -> None:
+        """Send bytes to the model."""
+        if self.transport is not None:
+            self.transport.write(data)
+
+    def hold(self) -> None:
+        """Read no more: the client does not keep up."""
+        if self.transport is not None and not self._held:
+            self._held = True
+            self.transport.pause_reading()
+
+    def unhold(self) -> None:
+        """Read on."""
+        if self.transport is not None and self._held:
+            self._held = False
+            self.transport.resume_reading()
+
+    def close(self) -> None:
+        """End the connection; its exchange, if there is one, is no longer its business."""
+        self.exchange = None
+        self.pool.forget(self)
+        if self.transport is not None:
+            self.transport.abort()
+
+    def _fail(self, detail: str) -> None:
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            exchange.upstream_failed("reset", detail)
+
+    # llhttp's callbacks --------------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        if self.exchange is None:
+            self.spoiled = True  # bytes after the answer
+        self._headers = []
+        self._reason = b""
+        self._answer = None
+        self._trailing = []
+
+    def on_status(self, status: bytes) -> None:
+        self._reason += status
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        (self._headers if self._answer is None else self._trailing).append((name, value))
+
+    def on_headers_complete(self) -> None:
+        exchange = self.exchange
+        if exchange is None or self.spoiled:
+            return
+        parser = self._parser
+        answer = http1.check_answer(
+            parser.get_status_code(), self._reason, parser.get_http_version(), self._headers, to_head=self._skip_body
+        )
+        if answer is None:
+            self.spoiled = True
+            self._fail("the model's answer has a version, status or transfer coding that cannot be passed on")
+            return
+        self._answer = answer
+        if answer.status >= 200:
+            exchange.answer_head(answer)
+            if self._skip_body:  # llhttp would wait for a body that does not come
+                self._finish(exchange, answer)
+        elif answer.status == 101 and exchange.head.websocket:
+            exchange.answer_head(answer)
+
+    def on_body(self, data: bytes) -> None:
+        exchange, answer = self.exchange, self._answer
+        if exchange is None or answer is None or self.spoiled:
+            return
+        if answer.bodiless:
+            self.spoiled = True
+            return
+        exchange.answer_body(data)
+
+    def on_message_complete(self) -> None:
+        exchange, answer = self.exchange, self._answer
+        if exchange is None or answer is None or self.spoiled:
+            return
+        if answer.status < 200:
+            if answer.status != 101:
+                exchange.informational(answer)
+            return
+        self._finish(exchange, answer)
+
+    def _finish(self, exchange: "Exchange", answer: http1.AnswerHead) -> None:
+        # llhttp does not know that an answer to HEAD has no body: whatever follows could be read as one
+        odd_head = self._skip_body and answer.length != 0
+        self._free = self._parser.should_keep_alive() and exchange.request_done and not odd_head
+        self.spoiled = not self._free
+        self.exchange = None
+        exchange.answer_complete(tuple(self._trailing))
+
+    def note_keep_alive(self) -> None:
+        """Honour `Keep-Alive: timeout`, a second early."""
+        for name, value in self._headers:
+            if name.lower() == b"keep-alive" and (found := _KEEP_ALIVE.search(value)):
+                self.idle_us = min(self.pool.idle_us, max(0, int(found[1]) - 1) * 1_000_000)
+
+
+class Pool:
+    """Connections to one arm."""
+
+    def __init__(self, arm: Upstream, *, idle_us: int, loop: asyncio.AbstractEventLoop) -> None:
+        parts = urlsplit(arm.url)
+        self.arm = arm
+        self.host = parts.hostname or ""
+        self.port = parts.port or (443 if parts.scheme == "https" else 80)
+        self.prefix = parts.path.rstrip("/").encode()
+        self.tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self.idle_us = idle_us
+        self._idle: list[Connection] = []
+        self._loop = loop
+        self._connecting: set[asyncio.Task[None]] = set()
+
+    def serve(self, exchange: "Exchange") -> None:
+        """Give the exchange a connection: an idle one, or a new one when it is made."""
+        while self._idle:
+            connection = self._idle.pop()
+            transport = connection.transport
+            if transport is not None and not transport.is_closing():
+                connection.reused = True
+                connection.start(exchange)
+                return
+        task = self._loop.create_task(self._connect(exchange))
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
+
+    async def _connect(self, exchange: "Exchange") -> None:
+        try:
+            _, connection = await self._loop.create_connection(
+                lambda: Connection(self),
+                self.host,
+                self.port,
+                ssl=self.tls,
+            )
+        except OSError as error:
+            exchange.upstream_failed("refused", f"{self.host}:{self.port} cannot be reached: {error.strerror or error}")
+            return
+        if exchange.over:
+            self.put(connection)
+        else:
+            connection.start(exchange)
+
+    def put(self, connection: Connection) -> None:
+        """Keep a connection for the next exchange."""
+        connection.note_keep_alive()
+        connection.unhold()
+        connection.idle_since = self._loop.time()
+        self._idle.append(connection)
+
+    def forget(self, connection: Connection) -> None:
+        """It is gone."""
+        if connection in self._idle:
+            self._idle.remove(connection)
+
+    def sweep(self) -> None:
+        """Close what has been idle for too long."""
+        now = self._loop.time()
+        for connection in [c for c in self._idle if (now - c.idle_since) * 1e6 >= c.idle_us]:
+            connection.close()
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        for connection in list(self._idle):
+            connection.close()

@@ -1,0 +1,162 @@
+"""Check: a plan in sentences, and whether its two models answer."""
+
+import http.client
+import os
+import socket
+import ssl
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+from urllib.parse import urlsplit
+
+from gnomon.plan.units import ONE, show_duration, show_share
+from gnomon.records import Record
+from gnomon.records.plan import Arm, ArmName, Gate, Plan
+
+PATIENCE_S: Final = 5.0
+"""How long a model may take to answer a GET before it counts as not answering."""
+
+READY: Final = "/v2/health/ready"
+
+
+class EndpointReport(Record, frozen=True, kw_only=True):
+    """Whether one model answers."""
+
+    arm: ArmName
+    url: str
+    ok: bool
+    message: str
+    """One line: what answered, or why not and what to do."""
+
+
+def explain(plan: Plan) -> list[str]:
+    """What the plan will do and what it asks for, one sentence each, in the order of the file."""
+    return [*_path(plan), *_cells(plan), *_evidence(plan), *_gates(plan), *_limits(plan)]
+
+
+def call_endpoints(plan: Plan, *, patience_s: float = PATIENCE_S) -> list[EndpointReport]:
+    """Call both models: any HTTP answer to a GET will do; an Open Inference server must say that it is ready."""
+    arms: list[tuple[ArmName, Arm]] = [("production", plan.production), ("candidate", plan.candidate)]
+    path = READY if plan.protocol == "open_inference" else "/"
+    with ThreadPoolExecutor(len(arms)) as pool:
+        return list(pool.map(lambda each: _call(each[0], each[1], path, patience_s), arms))
+
+
+def _path(plan: Plan) -> Iterator[str]:
+    routes = ", ".join(f"{route.method} {route.path}" for route in plan.routes)
+    when = "as the request comes" if plan.fork.mode == "sync" else "later, from a queue"
+    rate = _rate(plan.fork.shadow_rate)
+    yield f"{plan.trial}: {plan.question}"
+    production, candidate = plan.production, plan.candidate
+    yield f"Production is version {production.version} at {production.url}; its answers go to the users untouched."
+    yield (
+        f"The candidate is version {candidate.version} at {candidate.url}; it is called for {rate} of {routes}, {when}."
+    )
+
+
+def _cells(plan: Plan) -> Iterator[str]:
+    for segment in plan.segments:
+        catch_all = "under the first edge: below; not a number: other" if segment.edges else "anything else: other"
+        declared = ", ".join(segment.labels)
+        yield f"Segment {segment.name} ({segment.of}): {declared}; {catch_all}; without a value: missing."
+
+
+def _evidence(plan: Plan) -> Iterator[str]:
+    if plan.unit.cluster:
+        quiet = show_duration(plan.unit.closes_after_us)
+        yield f"Requests with the same {plan.unit.cluster} count as one, complete when none came for {quiet}."
+    elif plan.unit.independent:
+        yield "Each request counts once: the plan asserts that requests are independent."
+    else:
+        yield (
+            "Each request counts once. If requests belong together (one user, one document), declare unit.cluster: "
+            "else the evidence looks stronger than it is."
+        )
+    if plan.truth:
+        by = str(plan.truth.key) if plan.truth.key else "the exchange id (x-gnomon-id)"
+        late = show_duration(plan.truth.expected_within_us)
+        yield f"Truth finds its request by {by}; what has not come after {late} is taken as the worst case."
+    if not any(gate.kind == "accuracy" for gate in plan.gates):
+        yield "No gate looks at truth: a promotion means an equivalent replacement; correctness is not measured."
+
+
+def _gates(plan: Plan) -> Iterator[str]:
+    yield f"All of {_count(len(plan.gates), 'gate')} must pass, in {_count(len(plan.tests), 'test')}:"
+    yield from (f"  {gate.id}: {gate.sentence} {_needs(gate)}" for gate in plan.gates)
+
+
+def _needs(gate: Gate) -> str:
+    units = sorted({test.min_units for test in gate.tests})
+    expected = sorted({test.disagreement_ppm for test in gate.tests})
+    needs = f"{units[0]:,}" if len(units) == 1 else f"{units[0]:,} to {units[-1]:,}"
+    shown = (
+        show_share(expected[0]) if len(expected) == 1 else f"{show_share(expected[0])} to {show_share(expected[-1])}"
+    )
+    return f"At least {needs} settled a cell; {shown} expected to count."
+
+
+def _limits(plan: Plan) -> Iterator[str]:
+    duration = plan.duration
+    if duration.at_least_us:
+        yield f"No promotion before {show_duration(duration.at_least_us)}."
+    if duration.cycle_us:
+        yield f"Promotion is decided on whole cycles of {show_duration(duration.cycle_us)}."
+    if duration.deadline_us:
+        yield f"Sampling ends after {show_duration(duration.deadline_us)}; what is not settled then is inconclusive."
+    else:
+        yield "There is no deadline: the trial goes on until it is decided."
+    alpha = show_share(plan.alpha_ppm)
+    yield f"A candidate that is worse than a margin is promoted with a probability of at most {alpha}."
+    yield f"More than {show_share(plan.lost_ppm)} lost pairs in a cell make the trial invalid."
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _rate(probability: int) -> str:
+    return f"{probability * 100 / ONE:.6g}%"
+
+
+def _call(arm: ArmName, model: Arm, path: str, patience_s: float) -> EndpointReport:
+    def report(message: str, *, ok: bool = False) -> EndpointReport:
+        return EndpointReport(arm=arm, url=model.url, ok=ok, message=f"{arm} {model.url} {message}")
+
+    headers = {"x-gnomon-shadow": "1", "Connection": "close"}
+    if model.authorization_env:
+        value = os.environ.get(model.authorization_env)
+        if value is None:
+            return report(f"needs {model.authorization_env}, which is not set; export it before the start")
+        headers["Authorization"] = value
+    try:
+        status = _get(model.url, path, headers, patience_s)
+    except (OSError, http.client.HTTPException) as error:
+        return report(f"{_reason(error, patience_s)}; start it or correct {arm}.url")
+    if path == READY and status != http.client.OK:
+        return report(f"is not ready: GET {READY} gave {status}; wait for its models or correct {arm}.url")
+    return report("is ready" if path == READY else f"answers (GET / gave {status})", ok=True)
+
+
+def _get(url: str, path: str, headers: dict[str, str], patience_s: float) -> int:
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=patience_s)
+    try:
+        connection.request("GET", path, headers=headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def _reason(error: Exception, patience_s: float) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return "does not answer: connection refused"
+    if isinstance(error, TimeoutError):
+        return f"does not answer within {patience_s:g} s"
+    if isinstance(error, socket.gaierror):
+        return "does not answer: the host's name is not known"
+    if isinstance(error, ssl.SSLError):
+        return f"does not speak TLS as it should: {error.reason or error}"
+    if isinstance(error, http.client.HTTPException | ConnectionResetError):
+        return "accepts the connection, and does not answer with HTTP"
+    return f"does not answer: {getattr(error, 'strerror', None) or error}"

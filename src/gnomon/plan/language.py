@@ -1,0 +1,515 @@
+"""The language of a plan: every key, its type, what it means. `docs/plan.md` shows it to people.
+
+The models hold what the file says, parsed (durations in microseconds, shares in parts per million). What one value
+alone can get wrong is checked here; what needs two is in `semantics.py`; `expand.py` makes the record that the program
+uses.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainValidator,
+    Tag,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
+
+from gnomon.plan import selectors, units
+from gnomon.plan.units import UnitError, shown
+from gnomon.records.plan import Route, Selector
+
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+TRIAL: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
+"""Names of segments and outputs: they become columns, which some engines compare without case."""
+
+EVERYWHERE: Final = "overall and every segment"
+WHERES: Final = ("overall", "every segment", EVERYWHERE)
+
+_PATH: Final = re.compile(r"/(?:[A-Za-z0-9\-._~!$&'()+,;=:@/]|%[0-9A-Fa-f]{2})*")
+_ENV: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def _refuse(error: UnitError) -> PydanticCustomError:
+    return PydanticCustomError("gnomon", "{found}; {do}", {"found": error.found, "do": error.do})
+
+
+def _parsed(parse: Callable[[Any], Any]) -> PlainValidator:
+    """A validator that takes the document's value as it is and says both what was found and what to do."""
+
+    def validate(value: Any) -> Any:  # noqa: ANN401  whatever a document holds
+        try:
+            return parse(value)
+        except UnitError as error:
+            raise _refuse(error) from None
+
+    return PlainValidator(validate)
+
+
+def _refined(check: Callable[[str], str]) -> AfterValidator:
+    def validate(value: str) -> str:
+        try:
+            return check(value)
+        except UnitError as error:
+            raise _refuse(error) from None
+
+    return AfterValidator(validate)
+
+
+def _text(value: str) -> str:
+    if not value.strip() or len(value) > 1000 or not value.replace("\n", " ").isprintable():
+        raise UnitError(f"must be 1 to 1,000 printable characters: found {shown(value)}", "write a short text")
+    return value
+
+
+def _trial(value: str) -> str:
+    if not TRIAL.fullmatch(value):
+        raise UnitError(
+            f"must be 1 to 63 of a-z, 0-9 and -, beginning with a letter or digit: found {shown(value)}",
+            "write a name such as fraud-v2",
+        )
+    return value
+
+
+def _url(value: str) -> str:
+    do = "write scheme, host and port, such as http://127.0.0.1:9001"
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError as error:
+        raise UnitError(f"is not a URL ({error}): found {shown(value)}", do) from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0 or any(c.isspace() for c in value):
+        raise UnitError(f"is not an http or https URL: found {shown(value)}", do)
+    if parts.username is not None or parts.password is not None:
+        raise UnitError(
+            "carries a user name or password", "take it out, and name an environment variable in authorization_env"
+        )
+    if parts.path not in {"", "/"} or parts.query or parts.fragment or value.endswith(("?", "#")):
+        raise UnitError(
+            f"has more than scheme, host and port: found {shown(value)}", f"{do}; each request keeps its path"
+        )
+    return value
+
+
+def _environment(value: str) -> str:
+    if not _ENV.fullmatch(value):
+        raise UnitError(
+            f"is not the name of an environment variable: found {shown(value)}",
+            "write the variable's name, never its value, such as CANDIDATE_AUTHORIZATION",
+        )
+    return value
+
+
+def _route(value: object) -> Route:
+    do = "write a method and a path, such as POST /predict"
+    method, _, path = value.partition(" ") if isinstance(value, str) else ("", "", "")
+    path = path.strip()
+    if method not in METHODS:
+        raise UnitError(f"is not a route: found {shown(value)}", f"{do}; methods: {', '.join(METHODS)}")
+    if not _PATH.fullmatch(path):
+        why = " (paths are compared exactly: no query, no pattern)" if path.startswith("/") else ""
+        raise UnitError(f"is not a path: found {shown(path)}{why}", do)
+    return Route(method=method, path=path)
+
+
+def _above_zero(value: object) -> int:
+    duration = units.duration_us(value)
+    if duration == 0:
+        raise UnitError(f"must be above 0: found {shown(value)}", "write a longer time, or leave the key out")
+    return duration
+
+
+def _where(value: object) -> str | tuple[str, ...]:
+    if isinstance(value, str) and value in WHERES:
+        return value
+    if isinstance(value, list) and value and all(isinstance(cell, str) for cell in value):
+        return tuple(value)
+    raise UnitError(
+        f"is not a place: found {shown(value)}",
+        'write overall, every segment, overall and every segment, or a list such as [overall, "country=DE"]',
+    )
+
+
+def _only(word: str, reasons: dict[str, str], otherwise: str) -> Callable[[object], str]:
+    def parse(value: object) -> str:
+        if value == word:
+            return word
+        reason = reasons.get(str(value), otherwise)
+        raise UnitError(f"must be {word}, found {shown(value)}: {reason}", f"make it so, then declare {word}")
+
+    return parse
+
+
+_context = _only(
+    "stateless",
+    {
+        "stateful": "production alone holds the conversation's state, so a copy would reach a model that never saw it",
+        "unknown": "a copy of a request that leans on earlier ones compares nothing; find out first",
+    },
+    "each request must carry all that its answer depends on, or the candidate answers another question",
+)
+_side_effects = _only(
+    "none",
+    {"unknown": "every shadowed request is carried out twice; find out first what a second call does"},
+    "every shadowed request is carried out twice, and the second time must change nothing",
+)
+
+
+def _language_version(value: object) -> int:
+    if value is True or value != 1:
+        raise UnitError(f"must be 1, found {shown(value)}", "write gnomon: 1, the only version of the language so far")
+    return 1
+
+
+def _true(value: object) -> bool:
+    if value is not True:
+        raise UnitError(f"must be true, found {shown(value)}", "write independent: true, or leave unit out")
+    return True
+
+
+def _short_output(value: object) -> object:
+    """`label: body:/label` is short for `label: {from: body:/label}`."""
+    return {"from": value} if isinstance(value, str) else value
+
+
+Text = Annotated[str, _refined(_text)]
+Url = Annotated[str, _refined(_url)]
+Environment = Annotated[str, _refined(_environment)]
+Count = Annotated[int, Field(ge=0, le=10**12)]
+_DURATION: Final = {"type": "string", "pattern": r"^\s*[0-9.]+\s*(us|ms|s|m|h|d|w)\s*$"}
+Duration = Annotated[int, _parsed(units.duration_us), WithJsonSchema(_DURATION)]
+"""Microseconds."""
+Limit = Annotated[int, _parsed(_above_zero), WithJsonSchema(_DURATION)]
+"""Microseconds, above 0."""
+_SHARE: Final[dict[str, Any]] = {
+    "anyOf": [
+        {"type": "string", "pattern": r"^\s*[+-]?[0-9.]+\s*(%|pp)\s*$"},
+        {"type": "number", "exclusiveMinimum": -1, "exclusiveMaximum": 1},
+    ]
+}
+Share = Annotated[int, _parsed(units.share_ppm), WithJsonSchema(_SHARE)]
+"""Parts per million."""
+Probability = Annotated[int, _parsed(units.probability), WithJsonSchema(_SHARE)]
+"""Over 2**32."""
+From = Annotated[
+    Selector,
+    _parsed(selectors.selector),
+    WithJsonSchema({"type": "string", "pattern": "^(body|header|query|path|input|output|parameter):"}),
+]
+Pointer = Annotated[str, _parsed(selectors.pointer), WithJsonSchema({"type": "string", "pattern": "^(/.*)?$"})]
+RouteText = Annotated[
+    Route, _parsed(_route), WithJsonSchema({"type": "string", "pattern": f"^({'|'.join(METHODS)}) +/"})
+]
+Margins = Annotated[
+    Annotated[Share, Tag("<share>")] | Annotated[dict[str, Share], Tag("<map>")],
+    Discriminator(lambda value: "<map>" if isinstance(value, dict) else "<share>"),
+]
+"""One margin for all, or one for each cell. Tags in angle brackets never reach a message."""
+Places = Annotated[
+    str | tuple[str, ...],
+    _parsed(_where),
+    WithJsonSchema({"anyOf": [{"enum": list(WHERES)}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
+]
+
+
+class Model(BaseModel):
+    """A mapping of the plan: its keys and no others, its types and no conversions."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=False)
+
+
+class ArmModel(Model):
+    """One of the two models."""
+
+    version: Text = Field(description="Which version it is, as text (quote numbers).", examples=["1.4"])
+    url: Url = Field(description="Scheme, host and port. Operation: not sealed.", examples=["http://127.0.0.1:9001"])
+    timeout: Limit | None = Field(
+        None,
+        description="Total time limit of one call; a call over it is a failed arm. No limit if left out.",
+        examples=["2s"],
+    )
+    authorization_env: Environment | None = Field(
+        None,
+        description="Environment variable with this arm's Authorization header. Operation: not sealed.",
+        examples=["CANDIDATE_AUTHORIZATION"],
+    )
+
+
+class SuitabilityModel(Model):
+    """What makes a second call honest and harmless."""
+
+    context: Annotated[str, _parsed(_context), WithJsonSchema({"const": "stateless"})] = Field(
+        description="stateless: each request carries all that its answer depends on.", examples=["stateless"]
+    )
+    side_effects: Annotated[str, _parsed(_side_effects), WithJsonSchema({"const": "none"})] = Field(
+        description="none: calling the model a second time changes nothing.", examples=["none"]
+    )
+
+
+class BudgetModel(Model):
+    """How much the candidate may be called. Operation: not sealed."""
+
+    in_flight: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        64, description="Calls to the candidate at the same time; 64 if left out.", examples=[64]
+    )
+    per_second: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        None,
+        description="Requests copied in a second; over it a request counts as not sampled. No limit if left out.",
+        examples=[200],
+    )
+
+
+class ForkModel(Model):
+    """How requests are copied."""
+
+    mode: Literal["sync", "async"] = Field(
+        "sync",
+        description="sync (if left out): the candidate is called when the request comes; async: later, from a queue.",
+        examples=["sync"],
+    )
+    shadow_rate: Probability = Field(
+        units.ONE, description="Share of the requests that are copied; 100% if left out.", examples=["20%"]
+    )
+    expires_after: Limit = Field(
+        300_000_000,
+        description="A copy that waited so long is not called any more and counts as a lost pair; 5m if left out.",
+        examples=["5m"],
+    )
+    budget: BudgetModel = Field(BudgetModel(), description="How much the candidate may be called.")
+
+
+class SegmentModel(Model):
+    """A way to divide the requests. Exactly one of `values` and `bins`."""
+
+    from_: From = Field(alias="from", description="Where the value stands in the request.", examples=["body:/country"])
+    values: Annotated[list[Text], Field(min_length=1)] | None = Field(
+        None, description="The values that are cells of their own; others are `other`.", examples=[["DE", "FR"]]
+    )
+    bins: Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(min_length=1)] | None = Field(
+        None,
+        description="Rising edges: [0, 100] gives 0 to 100 and 100 up; under the first is `below`.",
+        examples=[[0, 100]],
+    )
+
+
+class OutputModel(Model):
+    """A named value in both answers."""
+
+    from_: From = Field(alias="from", description="Where the value stands in the answer.", examples=["body:/label"])
+    compare: Literal["exact", "number", "json_fields"] = Field(
+        "exact", description="How two of them are compared; exact if left out.", examples=["exact"]
+    )
+    tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(
+        None, description="Absolute; for number, and for numbers inside json_fields; 0 if left out.", examples=[0.01]
+    )
+    ignore: list[Pointer] | None = Field(
+        None, description="JSON pointers that json_fields leaves out.", examples=[["/id"]]
+    )
+
+
+OutputOrShort = Annotated[OutputModel, BeforeValidator(_short_output, json_schema_input_type=From | OutputModel)]
+
+
+class TruthModel(Model):
+    """How ground truth finds its request."""
+
+    key: From | None = Field(
+        None,
+        description="Where the truth's key stands in the request; left out: truth names Gnomon's exchange id.",
+        examples=["body:/transaction_id"],
+    )
+    expected_within: Limit = Field(description="Truth that comes later is taken as the worst case.", examples=["14d"])
+
+
+class UnitModel(Model):
+    """What counts once. Either a cluster with `closes_after`, or `independent: true`."""
+
+    cluster: From | None = Field(
+        None, description="Requests with the same value count as one.", examples=["body:/document_id"]
+    )
+    closes_after: Limit | None = Field(
+        None, description="A cluster is complete when none of its requests came for so long.", examples=["1h"]
+    )
+    independent: Annotated[bool, _parsed(_true), WithJsonSchema({"const": True})] | None = Field(
+        None, description="true: an explicit assertion that requests are independent.", examples=[True]
+    )
+
+
+class ExpectModel(Model):
+    """What is expected to happen. It tunes the evidence and cannot weaken it."""
+
+    disagreement: Share | None = Field(
+        None, description="How often the arms differ in what the gate counts.", examples=["10%"]
+    )
+    difference: Share | None = Field(
+        None, description="By how much the candidate is better (negative: worse).", examples=["0pp"]
+    )
+    where: dict[str, Share] | None = Field(None, description="Disagreement by cell.", examples=[{"country=DE": "8%"}])
+
+
+_WHERE: Final = "Where it must hold: overall, every segment, or a list of cells; left out: overall and every segment."
+_OF: Final = "The output it looks at; may be left out when there is one."
+_MARGIN: Final = "How much worse is still acceptable: one share, or a map by cell with `otherwise`."
+
+
+class AccuracyModel(Model):
+    """Right answers by ground truth. Exactly one of `no_worse_than` and `better_than`."""
+
+    of: str | None = Field(None, description=_OF, examples=["label"])
+    no_worse_than: Literal["production"] | None = Field(
+        None, description="Not worse by `margin` or more.", examples=["production"]
+    )
+    better_than: Literal["production"] | None = Field(None, description="Shown to be better.", examples=["production"])
+    margin: Margins | None = Field(None, description=_MARGIN, examples=["1pp", {"overall": "1pp", "otherwise": "4pp"}])
+    where: Places = Field(EVERYWHERE, description=_WHERE, examples=["overall"])
+    expect: ExpectModel | None = Field(None, description="Expectation of this gate alone.")
+
+
+class AgreementModel(Model):
+    """Equal answers; needs no truth, and measures no correctness."""
+
+    of: str | None = Field(None, description=_OF, examples=["label"])
+    at_least: Share = Field(description="Share of equal answers to be shown.", examples=["95%"])
+    where: Places = Field(EVERYWHERE, description=_WHERE, examples=["overall"])
+    expect: ExpectModel | None = Field(None, description="Expectation of this gate alone.")
+
+
+class ErrorRateModel(Model):
+    """Failed calls. Exactly one of `no_worse_than`, `better_than` and `at_most`."""
+
+    no_worse_than: Literal["production"] | None = Field(
+        None, description="Not worse by `margin` or more.", examples=["production"]
+    )
+    better_than: Literal["production"] | None = Field(
+        None, description="Shown to fail less often.", examples=["production"]
+    )
+    margin: Margins | None = Field(None, description=_MARGIN, examples=["0.5pp"])
+    at_most: Share | None = Field(None, description="The candidate fails less often than this.", examples=["1%"])
+    where: Places = Field(EVERYWHERE, description=_WHERE, examples=["overall"])
+    expect: ExpectModel | None = Field(None, description="Expectation of this gate alone.")
+
+
+class LatencyModel(Model):
+    """The candidate's time to the last byte, against an absolute limit."""
+
+    quantile: Share = Field(description="Share of the calls that must be within the limit.", examples=["99%"])
+    at_most: Limit = Field(description="The limit.", examples=["250ms"])
+    where: Places = Field(EVERYWHERE, description=_WHERE, examples=["overall"])
+    expect: ExpectModel | None = Field(None, description="Expectation of this gate alone.")
+
+
+class GateModel(Model):
+    """One gate: one key."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+    accuracy: AccuracyModel | None = Field(None, description="Right answers by ground truth.")
+    agreement: AgreementModel | None = Field(None, description="Equal answers.")
+    error_rate: ErrorRateModel | None = Field(None, description="Failed calls.")
+    latency: LatencyModel | None = Field(None, description="Slow calls.")
+
+
+class SamplesModel(Model):
+    """Settled units below which a test is inconclusive."""
+
+    overall: Count = Field(1, description="Over all requests; 1 if left out.", examples=[2000])
+    every_segment: Count = Field(1, description="In each cell of each segment; 1 if left out.", examples=[200])
+
+
+class DurationModel(Model):
+    """How long the trial runs."""
+
+    at_least: Duration = Field(0, description="No promotion before.", examples=["7d"])
+    cycle: Limit | None = Field(
+        None, description="A whole period of traffic; promotion is decided on whole ones.", examples=["7d"]
+    )
+    deadline: Limit | None = Field(None, description="Sampling ends here.", examples=["42d"])
+
+
+class IntegrityModel(Model):
+    """When the log cannot be trusted."""
+
+    lost: Share = Field(
+        10_000,
+        description="A larger share of lost pairs in a cell makes the trial invalid; 1% if left out.",
+        examples=["1%"],
+    )
+
+
+class PlanModel(Model):
+    """What is declared before the first request."""
+
+    gnomon: Annotated[int, _parsed(_language_version), WithJsonSchema({"const": 1})] = Field(
+        description="Version of this language.", examples=[1]
+    )
+    trial: Annotated[str, _refined(_trial)] = Field(
+        description="Name of the trial: a-z, 0-9 and -.",
+        examples=["fraud-v2"],
+        json_schema_extra={"pattern": "^[a-z0-9][a-z0-9-]{0,62}$"},
+    )
+    question: Text = Field(
+        description="What the trial is to answer, in a sentence.", examples=["Is 2.0 as good as 1.4?"]
+    )
+    production: ArmModel = Field(description="The model that answers the users.")
+    candidate: ArmModel = Field(description="The model that may replace it.")
+    protocol: Literal["json", "open_inference"] = Field(
+        "json", description="How requests and answers are read; json if left out.", examples=["json"]
+    )
+    routes: Annotated[list[RouteText], Field(min_length=1)] = Field(
+        description="What is shadowed; everything else passes. Paths are compared exactly.",
+        examples=[["POST /predict"]],
+    )
+    suitability: SuitabilityModel = Field(description="What makes a second call honest and harmless.")
+    fork: ForkModel = Field(ForkModel(), description="How requests are copied.")
+    segments: dict[str, SegmentModel] = Field({}, description="Ways to divide the requests, by name.")
+    output: dict[str, OutputOrShort] = Field(
+        {}, description="Named values in both answers; `name: body:/pointer` is short for `from`."
+    )
+    truth: TruthModel | None = Field(None, description="How ground truth finds its request.")
+    unit: UnitModel | None = Field(None, description="What counts once; left out: each request.")
+    gates: Annotated[list[GateModel], Field(min_length=1)] = Field(description="Hard criteria; all must pass.")
+    samples: SamplesModel = Field(SamplesModel(), description="Smallest evidence.")
+    duration: DurationModel = Field(DurationModel(), description="How long the trial runs.")
+    integrity: IntegrityModel = Field(IntegrityModel(), description="When the log cannot be trusted.")
+    alpha: Share = Field(
+        50_000, description="Highest probability of a wrong promotion; 5% if left out.", examples=["5%"]
+    )
+    expect: ExpectModel | None = Field(None, description="Expectation of the accuracy gates; others take their own.")
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a plan, for editors. It checks shapes; `gnomon check` checks the rest."""
+    schema = _plain(PlanModel.model_json_schema())
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "urn:gnomon:plan:1",
+        **schema,
+        "title": "Gnomon plan",
+    }
+
+
+def _plain(node: Any, *, names: bool = False) -> Any:  # noqa: ANN401  any part of a schema
+    """Without what confuses an editor: defaults in inner units, `null` (a key is left out instead), made-up titles."""
+    if isinstance(node, list):
+        return [_plain(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    kept = {
+        key: _plain(value, names=key in {"properties", "$defs"})
+        for key, value in node.items()
+        if names or key not in {"default", "title"}
+    }
+    options = [option for option in kept.get("anyOf", []) if option != {"type": "null"}]
+    if names or not options:
+        return kept
+    del kept["anyOf"]
+    return {**options[0], **kept} if len(options) == 1 else {"anyOf": options, **kept}

@@ -1,0 +1,88 @@
+"""Selectors: `body:/label`, `header:x-country`, `output:predict`. Where a value stands in a request or an answer."""
+
+import re
+from collections.abc import Callable
+from typing import Final, get_args
+
+from gnomon.plan.units import UnitError, shown
+from gnomon.records.plan import Selector, Where
+
+REQUEST: Final = ("body", "header", "query", "path", "input", "parameter")
+"""Places of a request. Segments, cluster and truth key come from the request alone."""
+
+ANSWER: Final = ("body", "output", "parameter")
+"""Places of an answer."""
+
+OPEN_INFERENCE_ONLY: Final = ("input", "output", "parameter")
+
+NEVER_CAPTURED: Final = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
+
+_POINTER: Final = re.compile(r"(?:/(?:[^~/]|~[01])*)*")
+_HEADER: Final = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
+_INDEX: Final = re.compile(r"0|[1-9][0-9]{0,2}", re.ASCII)
+_DO: Final = "write place and name, such as body:/country, header:x-country, query:lang"
+
+
+def selector(value: object) -> Selector:
+    """The text of a selector, checked.
+
+    Raises UnitError.
+    """
+    if not isinstance(value, str):
+        raise UnitError(f"is not a selector: found {shown(value)}", _DO)
+    where, colon, name = value.partition(":")
+    if not colon or where not in get_args(Where):
+        raise UnitError(f"is not a selector: found {shown(value)}", f"{_DO}; places: {', '.join(get_args(Where))}")
+    if not name.isprintable():
+        raise UnitError(f"holds a control character: found {shown(value)}", "take it out")
+    return Selector(where=where, name=_NAMES[where](name))  # type: ignore[arg-type]  # is one of Where, checked above
+
+
+def pointer(value: object) -> str:
+    """A JSON pointer (RFC 6901). The empty one is the whole document.
+
+    Raises UnitError.
+    """
+    if not isinstance(value, str) or not _POINTER.fullmatch(value):
+        raise UnitError(
+            f"is not a JSON pointer: found {shown(value)}",
+            "begin with a slash, such as /label or /result/0/score (RFC 6901: ~1 stands for /, ~0 for ~)",
+        )
+    return value
+
+
+def _header(name: str) -> str:
+    lower = name.lower()
+    if not _HEADER.fullmatch(lower):
+        raise UnitError(f"names no header: found {shown(name)}", "write a header's name, such as header:x-country")
+    if lower in NEVER_CAPTURED:
+        raise UnitError(f"reads {lower}, which is never captured", "take another header, or a field of the body")
+    if lower.startswith("x-gnomon-"):
+        raise UnitError(f"reads {lower}, which is removed from every request", "take another header")
+    return lower
+
+
+def _position(name: str) -> str:
+    if not _INDEX.fullmatch(name):
+        raise UnitError(
+            f"is not a position in the path: found {shown(name)}",
+            "count the parts from 0: path:1 of /v2/models is models",
+        )
+    return name
+
+
+def _any_name(name: str) -> str:
+    if not name:
+        raise UnitError("names nothing after the colon", _DO)
+    return name
+
+
+_NAMES: Final[dict[str, Callable[[str], str]]] = {
+    "body": pointer,
+    "header": _header,
+    "query": _any_name,
+    "path": _position,
+    "input": _any_name,
+    "output": _any_name,
+    "parameter": _any_name,
+}

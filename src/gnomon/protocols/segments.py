@@ -1,0 +1,40 @@
+"""The segment of a request: from the request alone, never from an answer, which would let the candidate choose."""
+
+import math
+from bisect import bisect_right
+
+from gnomon.ports import MISSING, ModelProtocol
+from gnomon.protocols.canonical import text
+from gnomon.records.frames import Request
+from gnomon.records.plan import BELOW, MISSING as MISSING_CELL, OTHER, Segment
+
+
+def segment_value(protocol: ModelProtocol, segment: Segment, request: Request) -> str:
+    """The name of the declared value or bin that a request falls into, or `other`, `missing`, `below`.
+
+    A value is matched by its text: 7, 7.0, "7" and a header `7` are all the declared `7`; true is `true`. A bin takes a
+    number, or text that reads as one. null, and a pointer to nothing, is `missing`; what is no number is `other` of the bins.
+    """
+    value = protocol.read_request(segment.of, request)
+    if value is MISSING or value is None:
+        return MISSING_CELL
+    if segment.edges:
+        return _bin(segment, value)
+    try:
+        found = text(value)
+    except ValueError:
+        return OTHER
+    return found if found in segment.values else OTHER
+
+
+def _bin(segment: Segment, value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return OTHER
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return OTHER
+    if math.isnan(number) or math.isinf(number):
+        return OTHER
+    index = bisect_right(segment.edges, number)
+    return segment.labels[index - 1] if index else BELOW

@@ -1,0 +1,25 @@
+"""Report: one verdict and what it rests on, for people (HTML, Markdown) and for programs (JSON).
+
+Reads     Trial, Plan, Verdict, Description
+Promises  the same report gives the same bytes; the HTML is one file that asks for nothing from anywhere and runs no
+          script; text of models and users is shown, never obeyed; what is not known is said in words, never as 0
+Add here  a chart: one function in `charts.py`; a section: one block in `templates/report.html.jinja`
+"""
+
+from gnomon.report.record import Report, build, json, report_schema
+
+__all__ = ["Report", "build", "html", "json", "markdown", "report_schema"]
+
+
+def html(report: Report) -> str:
+    """One offline page: verdict, gates as a forest plot, segments, latency, agreement, ledger, disagreements."""
+    from gnomon.report import page
+
+    return page.render(report)
+
+
+def markdown(report: Report) -> str:
+    """A comment for a pull request: verdict, table of gates, ledger, digest. No answer of a model is in it."""
+    from gnomon.report import comment
+
+    return comment.render(report)

@@ -1,0 +1,183 @@
+"""How numbers, times and values are written for people. Nothing is rounded to 0 and nothing unknown has a number."""
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import Final
+
+from gnomon.records.plan import Gate
+from gnomon.records.verdict import TestResult
+
+NO_DATA: Final = "no data"
+
+RESULT_MARKS: Final = {"pass": "✓", "fail": "✕", "inconclusive": "○"}
+VERDICT_MARKS: Final = {"promote": "✓", "reject": "✕", "continue": "…", "inconclusive": "○", "invalid": "!"}
+
+VERDICT_MEANINGS: Final = {
+    "promote": "Every test passes on its own evidence.",
+    "reject": "At least one test is shown to be worse than its margin. This is final.",
+    "continue": "Nothing is shown yet, in either direction. The trial goes on.",
+    "inconclusive": "The deadline is over and the question could not be settled.",
+    "invalid": "The integrity of the trial failed: its numbers must not be used.",
+}
+
+STATES: Final = {
+    "passed": "not on a shadowed route",
+    "refused:invalid": "answered by the gateway: not a valid request",
+    "refused:too_large": "answered by the gateway: head or body over the limit",
+    "refused:unsupported": "answered by the gateway: not supported",
+    "refused:timeout": "answered by the gateway: the request never became complete",
+    "refused:overloaded": "answered by the gateway: no room for another connection",
+    "unsampled": "the declared rate left it out",
+    "shed:budget": "over the declared budget, decided before either model was called",
+    "guarded:too_large": "production's request or answer was over the cap for copies",
+    "guarded:unreadable_coding": "a content coding that is not read",
+    "guarded:invalid_body": "the body is not what the protocol says",
+    "guarded:upgrade": "the connection changed its protocol",
+    "cancelled": "the client left before production's answer was complete",
+    "shed:memory": "the memory for copies was full",
+    "shed:unavailable": "the runner was down and nothing could be kept",
+    "shed:paused": "shadowing was paused",
+    "shed:bug": "a fault in Gnomon's own shadow path",
+    "paired": "both models were called and compared, failures included",
+    "expired": "waited too long for the candidate",
+    "unaccounted": "open in a gateway that died",
+}
+"""What became of a request, by its final state in the ledger."""
+
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+
+
+def clean(text: str) -> str:
+    """The text with control characters, lone surrogates and signs that turn the writing direction made visible."""
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def value(text: str) -> str:
+    """A value of an output as it is read aloud: the string "spam" without its quotation marks, `other` in brackets."""
+    if text in {"other", "failed"}:
+        return f"({text})"
+    try:
+        read = json.loads(text)
+    except ValueError:
+        return clean(text)
+    return clean(read if isinstance(read, str) and read else text)
+
+
+def count(number: int) -> str:
+    """`12,345`."""
+    return f"{number:,}"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 pair`, `12,345 pairs`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def share(part: int, whole: int) -> str:
+    """`4.3 %`; words when there is nothing to take a share of."""
+    if not whole:
+        return NO_DATA
+    percent = 100 * part / whole
+    if 0 < percent < 0.05:
+        return "< 0.1 %"
+    return "> 99.9 %" if 99.95 <= percent < 100 else f"{percent:.1f} %"
+
+
+def probability(over_2_32: int) -> str:
+    """A probability over 2**32 in percent."""
+    return f"{100 * over_2_32 / 2**32:.4g} %"
+
+
+def one_armed(gate: Gate) -> bool:
+    """Whether D is minus the share of the candidate's bad outcomes: then people read that share, not a difference."""
+    return gate.kind in {"agreement", "latency"} or (gate.kind == "error_rate" and gate.form == "at_most")
+
+
+def axis(gate: Gate) -> str:
+    """What a gate's numbers are."""
+    if gate.kind == "agreement":
+        return "share of pairs that disagree"
+    if gate.kind == "latency":
+        return f"share of the candidate's answers over {latency(gate.limit_us)}"
+    if one_armed(gate):
+        return "share of the candidate's calls that fail"
+    if gate.kind == "error_rate":
+        return "error rate: production minus candidate, percentage points"
+    return "accuracy: candidate minus production, percentage points"
+
+
+def mean(gate: Gate, d: float | None) -> str:
+    """A mean of D: `+1.2 pp`, or as a share of bad outcomes: `0.8 %`."""
+    if d is None:
+        return NO_DATA
+    return f"{_decimals(abs(100 * d))} %" if one_armed(gate) else f"{_signed(100 * d)} pp"
+
+
+def interval(gate: Gate, test: TestResult) -> str:
+    """The anytime interval, its ends in the order in which they are read."""
+    low, high = (test.upper, test.lower) if one_armed(gate) else (test.lower, test.upper)
+    if low is None and high is None:
+        return NO_DATA
+    return " to ".join("open" if end is None else mean(gate, end) for end in (low, high))
+
+
+def margin(gate: Gate, test: TestResult) -> str:
+    """What the interval is held against."""
+    size = f"{test.margin_ppm / 10_000:g}"
+    if one_armed(gate):
+        return f"below {size} %"
+    return "above 0 pp" if not test.margin_ppm else f"above −{size} pp"
+
+
+def needed(test: TestResult) -> str:
+    """Units against the declared minimum."""
+    return f"{test.units:,} / {test.needed:,}" if test.needed > 1 else f"{test.units:,}"
+
+
+def e_value(e: float) -> str:
+    """An e-value, short."""
+    if e >= 1e6:
+        mantissa, exponent = f"{e:.1e}".split("e")
+        return f"{mantissa}e{int(exponent)}"
+    return f"{e:,.0f}" if e >= 100 else f"{e:.3g}"
+
+
+def sequential_p(e: float) -> str:
+    """The sequential p-value of an e-value: min(1, 1/e), valid at every look."""
+    p = min(1.0, 1 / e) if e > 0 else 1.0
+    return "< 0.0001" if p < 0.0001 else f"{p:.2g}"
+
+
+def latency(us: int | None) -> str:
+    """`12.3 ms`, `1.20 s`; words when the quantile fell on a failed call or there was none."""
+    if us is None:
+        return "none (failed calls)"
+    if us >= 1_000_000:
+        return f"{us / 1e6:.3g} s"
+    return f"{us / 1e3:.3g} ms" if us < 100_000 else f"{us / 1e3:.0f} ms"
+
+
+def span(us: int) -> str:
+    """A duration in its largest fitting unit."""
+    for unit, size in (("d", 86_400_000_000), ("h", 3_600_000_000), ("min", 60_000_000)):
+        if us >= size:
+            return f"{us / size:.3g} {unit}"
+    return f"{max(0, us) / 1e6:.3g} s"
+
+
+def utc(us: int) -> str:
+    """`2026-01-02T03:04:05Z`."""
+    return datetime.fromtimestamp(us / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if us else "nothing yet"
+
+
+def _decimals(number: float) -> str:
+    """One decimal, two below 1, and more where these would show 0."""
+    if number == 0:
+        return "0"
+    shown = f"{number:.1f}" if number >= 1 else f"{number:.2f}"
+    return shown if float(shown) else f"{number:.1g}"
+
+
+def _signed(number: float) -> str:
+    return "0" if number == 0 else f"{'+' if number > 0 else '−'}{_decimals(abs(number))}"

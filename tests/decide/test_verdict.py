@@ -1,0 +1,330 @@
+"""Five verdicts, their precedence, and the sentences that go with them."""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gnomon.decide import assess, decide
+from gnomon.records.evidence import Cell, Evidence, Histogram
+from gnomon.records.plan import OVERALL, Duration, Gate, Plan
+from gnomon.records.verdict import Verdict
+from gnomon.stats.betting import CAP
+from tests.evidence.trial_log import SECOND, START, a_gate, a_plan
+
+DAY = 86_400 * SECOND
+TWEETS = ("source", "tweets")
+OTHER = ("source", "other")
+WHOLE = (OVERALL, "")
+EQUAL: Histogram = ((-40, 100), (0, 3_800), (40, 100))
+HARMED: Histogram = ((-40, 40), (0, 280), (40, 4))
+FEW: Histogram = ((-40, 1), (0, 18), (40, 1))
+
+
+def a_cell(histogram: Histogram, *, at: tuple[str, str] = WHOLE, gate: str = "accuracy", **changes: Any) -> Cell:
+    units = sum(count for _, count in histogram)
+    fields: dict[str, Any] = {
+        "gate": gate,
+        "segment": at[0],
+        "value": at[1],
+        "low": histogram,
+        "high": histogram,
+        "exchanges": units,
+        "lost": 0,
+        "imputed": 0,
+        "waiting": 0,
+        "seen": units,
+        "frontier_us": START + 10 * DAY,
+    }
+    return Cell(**fields | changes)
+
+
+def some_evidence(*cells: Cell, as_of_us: int = START + 10 * DAY, **changes: Any) -> Evidence:
+    fields: dict[str, Any] = {
+        "trial": "t",
+        "as_of_us": as_of_us,
+        "watermark_us": START + 10 * DAY,
+        "versions": {"comparisons": 3, "ledger": 4, "truths": 1, "exchanges": 3},
+        "rows": {"comparisons": sum(cell.seen for cell in cells), "ledger": 1, "truths": 0},
+        "digest": "0" * 64,
+        "cells": cells,
+        "lost_share_ppm": {},
+        "ledger": {"seen": 1},
+    }
+    return Evidence(**fields | changes)
+
+
+def verdict_on(plan: Plan, evidence: Evidence) -> Verdict:
+    return decide(plan, evidence, trial="t.1", plan_digest="d" * 64, started_us=START, program="1.0")
+
+
+def accuracy(*where: tuple[str, str], **changes: Any) -> Gate:
+    return a_gate(where=where or (WHOLE,), **{"margin_ppm": 20_000} | changes)
+
+
+def test_an_equal_candidate_with_enough_units_is_promoted() -> None:
+    verdict = verdict_on(a_plan(accuracy()), some_evidence(a_cell(EQUAL)))
+    assert verdict.verdict == "promote"
+    assert verdict.sentence == (
+        "Promote: 2.0 passes its only test, overall and on every declared segment that was asked for."
+    )
+    assert verdict.tests[0].result == "pass"
+    assert verdict.tests[0].lower is not None
+    assert verdict.tests[0].lower > -0.02
+
+
+def test_harm_on_one_segment_rejects_and_names_it_however_good_the_rest_is() -> None:
+    """Better by 5 points overall, worse on tweets by more than the margin."""
+    better: Histogram = ((-40, 100), (0, 3_600), (40, 300))
+    tweets = a_cell(HARMED, at=TWEETS, known=324, production_good=305, candidate_good=269)
+    verdict = verdict_on(a_plan(accuracy(WHOLE, TWEETS)), some_evidence(a_cell(better), tweets))
+
+    assert verdict.verdict == "reject"
+    assert verdict.sentence == (
+        "Reject: accuracy of label on source=tweets: the candidate is worse by more than 2.0 pp: "
+        "83.0 % right against 94.1 %, 324 units."
+    )
+    assert [test.result for test in verdict.tests] == ["pass", "fail"]
+    assert verdict.reasons[0] == verdict.tests[1].reason
+    assert "final" in verdict.would_change
+
+
+def test_harm_inside_the_margin_is_no_reason_to_reject() -> None:
+    """Rule 4: shown worse than production, not shown worse than the margin."""
+    inside: Histogram = ((-40, 600), (0, 19_100), (40, 300))  # -1.5 pp, five standard errors below 0
+    verdict = verdict_on(a_plan(accuracy()), some_evidence(a_cell(inside)))
+    assert verdict.verdict == "promote"
+    assert verdict.tests[0].upper is not None
+    assert verdict.tests[0].upper < 0
+
+
+@given(st.integers(0, 10**7), st.integers(0, 10**7))
+def test_a_candidate_that_never_differs_from_production_is_never_rejected(ties: int, wins: int) -> None:
+    cell = a_cell(((0, ties), (40, wins)), at=TWEETS)
+    assert verdict_on(a_plan(accuracy(TWEETS)), some_evidence(cell)).verdict != "reject"
+
+
+def test_more_tests_need_more_evidence_for_a_rejection() -> None:
+    """m/alpha: the same counts reject as the only test and not as one of ten thousand."""
+    some: Histogram = ((-40, 30), (0, 220), (40, 5))
+    alone = verdict_on(a_plan(accuracy()), some_evidence(a_cell(some)))
+    assert alone.verdict == "reject"
+    assert alone.tests[0].reject_at == 20
+
+    values = [("source", str(number)) for number in range(9_999)]
+    cells = [a_cell(some), *(a_cell((), at=value) for value in values)]
+    many = verdict_on(a_plan(accuracy(WHOLE, *values)), some_evidence(*cells))
+    assert many.tests[0].e_reject == alone.tests[0].e_reject
+    assert many.tests[0].reject_at == 200_000
+    assert many.verdict == "continue"
+
+
+def test_an_empty_log_says_that_nothing_was_shadowed() -> None:
+    verdict = verdict_on(a_plan(accuracy(WHOLE, OTHER)), some_evidence(a_cell(()), a_cell((), at=OTHER)))
+    assert verdict.verdict == "continue"
+    assert verdict.sentence == "Continue: nothing has been shadowed yet."
+    assert verdict.tests[0].estimate is None
+    assert verdict.tests[0].reason == "accuracy of label overall: no data"
+
+
+def test_cells_that_catch_the_rest_do_not_pass_a_trial_on_their_own() -> None:
+    """A gate that is asked for only where nothing came."""
+    verdict = verdict_on(a_plan(accuracy(OTHER)), some_evidence(a_cell((), at=OTHER)))
+    assert verdict.tests[0].result == "pass"
+    assert verdict.verdict == "continue"
+
+
+def test_a_declared_segment_without_data_is_inconclusive_and_a_catch_all_is_not() -> None:
+    plan = a_plan(accuracy(WHOLE, TWEETS, OTHER))
+    evidence = some_evidence(a_cell(EQUAL), a_cell((), at=TWEETS), a_cell((), at=OTHER))
+    verdict = verdict_on(plan, evidence)
+    assert [test.result for test in verdict.tests] == ["pass", "inconclusive", "pass"]
+    assert verdict.verdict == "continue"
+    assert verdict.tests[2].reason == "accuracy of label on source=other: no request fell here"
+
+
+def test_a_catch_all_that_saw_a_little_has_to_pass_like_any_other() -> None:
+    plan = a_plan(accuracy(WHOLE, OTHER))
+    verdict = verdict_on(plan, some_evidence(a_cell(EQUAL), a_cell(((0, 3),), at=OTHER)))
+    assert verdict.tests[1].result == "inconclusive"
+
+
+def test_too_few_units_do_not_pass_whatever_the_evidence() -> None:
+    verdict = verdict_on(a_plan(accuracy(min_units=5_000)), some_evidence(a_cell(EQUAL)))
+    assert verdict.tests[0].e_promote > 20
+    assert verdict.verdict == "continue"
+    assert "4,000 of 5,000 units" in verdict.tests[0].reason
+    assert verdict.would_change.startswith("At least 1,000 more settled units")
+
+
+def test_the_duration_counts_in_settled_request_time() -> None:
+    plan = a_plan(accuracy(), duration=Duration(at_least_us=7 * DAY))
+    young = a_cell(EQUAL, frontier_us=START + 6 * DAY)
+    verdict = verdict_on(plan, some_evidence(young, as_of_us=START + 30 * DAY))
+    assert verdict.verdict == "continue"
+    assert "6 d of at least 7 d are settled" in verdict.tests[0].reason
+    assert verdict_on(plan, some_evidence(a_cell(EQUAL))).verdict == "promote"
+
+
+def test_before_the_first_closed_cycle_nothing_passes_and_harm_still_rejects() -> None:
+    plan = a_plan(accuracy(), duration=Duration(cycle_us=7 * DAY))
+    open_cycle = a_cell((), high=EQUAL, exchanges=4_000, seen=4_000)
+    verdict = verdict_on(plan, some_evidence(open_cycle))
+    assert verdict.verdict == "continue"
+    assert "no cycle of traffic is closed yet" in verdict.tests[0].reason
+    harmed = a_cell((), high=HARMED, exchanges=324, seen=324)
+    assert verdict_on(plan, some_evidence(harmed)).verdict == "reject"
+
+
+def test_past_the_deadline_and_the_time_for_truth_it_is_inconclusive() -> None:
+    plan = a_plan(accuracy(), duration=Duration(deadline_us=5 * DAY), expected_within_us=2 * DAY)
+    few = a_cell(FEW)
+    assert verdict_on(plan, some_evidence(few, as_of_us=START + 7 * DAY)).verdict == "continue"
+    late = verdict_on(plan, some_evidence(few, as_of_us=START + 7 * DAY + 1))
+    assert late.verdict == "inconclusive"
+    assert late.sentence == "Inconclusive: the deadline is over and accuracy overall is not settled."
+    assert verdict_on(plan, some_evidence(a_cell(EQUAL), as_of_us=START + 30 * DAY)).verdict == "promote"
+
+
+def test_a_deadline_does_not_wait_for_truth_that_no_gate_needs() -> None:
+    gate = a_gate("error_rate")
+    plan = a_plan(gate, duration=Duration(deadline_us=5 * DAY), expected_within_us=20 * DAY)
+    verdict = verdict_on(plan, some_evidence(a_cell(FEW, gate="error_rate"), as_of_us=START + 5 * DAY + 1))
+    assert verdict.verdict == "inconclusive"
+
+
+@pytest.mark.parametrize("histogram", [EQUAL, HARMED, FEW, ()])
+def test_a_log_that_cannot_be_trusted_is_invalid_before_anything_else(histogram: Histogram) -> None:
+    evidence = some_evidence(a_cell(histogram), anomalies=("the ledger goes backward",))
+    verdict = verdict_on(a_plan(accuracy()), evidence)
+    assert verdict.verdict == "invalid"
+    assert verdict.sentence == "Invalid: the ledger goes backward."
+
+
+@pytest.mark.parametrize(
+    ("lost", "sampled", "expected"),
+    [
+        (0, 4_000, "promote"),
+        (40, 4_000, "promote"),  # 1.0 % is not over 1 %
+        (41, 4_000, "continue"),  # over it, not shown to be
+        (52, 4_000, "invalid"),  # Clopper-Pearson 5 %: 1.02 %
+        (1, 3, "continue"),  # too few to invalidate anything
+        (4, 99, "continue"),
+        (4, 100, "invalid"),  # Clopper-Pearson 5 %: 1.4 %
+    ],
+)
+def test_a_lost_share_over_the_limit_blocks_and_when_shown_invalidates(lost: int, sampled: int, expected: str) -> None:
+    """Blocks at once; invalidates from 100 sampled exchanges on, when the lower bound is over the limit too."""
+    evidence = some_evidence(a_cell(EQUAL), sampled={OVERALL: (lost, sampled)})
+    assert verdict_on(a_plan(accuracy()), evidence).verdict == expected
+
+
+def test_past_the_deadline_the_plain_share_of_lost_pairs_decides() -> None:
+    plan = a_plan(accuracy(), duration=Duration(deadline_us=5 * DAY))
+    evidence = some_evidence(a_cell(EQUAL), sampled={"source=news": (41, 4_000)}, as_of_us=START + 30 * DAY)
+    verdict = verdict_on(plan, evidence)
+    assert verdict.verdict == "invalid"
+    assert verdict.sentence == "Invalid: 41 of 4,000 sampled exchanges on source=news were lost, more than 1 %."
+
+
+def test_without_an_accuracy_gate_the_sentence_says_what_was_not_measured() -> None:
+    plan = a_plan(a_gate("agreement", "at_least", margin_ppm=100_000))
+    cell = a_cell(((-40, 30), (0, 970)), gate="agreement", known=1_000, production_good=1_000, candidate_good=970)
+    verdict = verdict_on(plan, some_evidence(cell))
+    assert verdict.verdict == "promote"
+    assert "as an equivalent replacement; correctness was not measured" in verdict.sentence
+    assert verdict.tests[0].reason.startswith(
+        "agreement of label overall: less than 10 % of the candidate's answers differ from production's: "
+        "97.0 % agreed, 1,000 units; e "
+    )
+
+
+def test_better_than_needs_a_difference_that_is_shown() -> None:
+    plan = a_plan(a_gate(form="better_than", margin_ppm=0))
+    assert verdict_on(plan, some_evidence(a_cell(EQUAL))).verdict == "continue"
+    assert verdict_on(plan, some_evidence(a_cell(((-40, 100), (0, 3_700), (40, 200))))).verdict == "promote"
+    assert verdict_on(plan, some_evidence(a_cell(((-40, 200), (0, 3_700), (40, 100))))).verdict == "reject"
+
+
+def test_lost_and_imputed_units_are_in_the_sentence() -> None:
+    cell = a_cell(EQUAL, lost=3, imputed=12, waiting=1)
+    reason = verdict_on(a_plan(accuracy()), some_evidence(cell)).tests[0].reason
+    assert reason.endswith("(3 lost and counted as worst; 12 without truth in time and counted as worst; 1 waiting)")
+
+
+def test_the_same_evidence_gives_the_same_bytes_and_they_can_be_read_back() -> None:
+    plan = a_plan(accuracy(WHOLE, TWEETS))
+    evidence = some_evidence(a_cell(EQUAL), a_cell(HARMED, at=TWEETS), notes=("a note",))
+    first, second = (msgspec.json.encode(verdict_on(plan, evidence)) for _ in range(2))
+    assert first == second
+    again = msgspec.json.decode(first, type=Verdict)
+    assert msgspec.json.encode(again) == first
+    assert again.reasons[-1] == "a note"
+
+
+def test_an_e_value_without_bound_is_still_a_number() -> None:
+    huge: Histogram = ((0, 10**9),)
+    test = verdict_on(a_plan(accuracy()), some_evidence(a_cell(huge))).tests[0]
+    assert test.e_promote == CAP
+    assert test.e_reject == 0.0 or test.e_reject < 1e-9
+
+
+@given(st.lists(st.tuples(st.integers(-40, 40), st.integers(0, 10**6)), max_size=5, unique_by=lambda pair: pair[0]))
+def test_any_counts_give_one_of_five_words_and_no_data_is_never_a_pass(pairs: list[tuple[int, int]]) -> None:
+    histogram = tuple((value, count) for value, count in sorted(pairs) if count)
+    verdict = verdict_on(a_plan(accuracy()), some_evidence(a_cell(histogram)))
+    assert verdict.verdict in {"promote", "reject", "continue"}
+    assert histogram or verdict.verdict == "continue"
+    assert b"NaN" not in msgspec.json.encode(verdict)
+
+
+# whole trials, simulated -------------------------------------------------------------------------------------------
+
+
+def looks(rng: np.random.Generator, shares: list[float], chances: list[list[float]], step: int, count: int) -> Any:
+    """Cumulative (losses, ties, wins) of each segment at each look: shape (looks, segments, 3)."""
+    sizes = rng.multinomial(step, shares, size=count)
+    draws = [[rng.multinomial(n, chances[s]) for s, n in enumerate(row)] for row in sizes]
+    return np.array(draws).cumsum(axis=0)
+
+
+def a_trial(rng: np.random.Generator, chances: list[list[float]]) -> str:
+    """Look 30 times at a trial with three segments; the first final verdict, or `continue`."""
+    where = [WHOLE, TWEETS, ("source", "news"), ("source", "blogs")]
+    plan = a_plan(a_gate(where=where, margin_ppm=40_000))
+    for row in looks(rng, [0.5, 0.3, 0.2], chances, 200, 30):
+        tables = [row.sum(axis=0), *row]
+        found = [
+            a_cell(((-40, int(c)), (0, int(t)), (40, int(b))), at=at)
+            for at, (c, t, b) in zip(where, tables, strict=True)
+        ]
+        verdict = verdict_on(plan, some_evidence(*found)).verdict
+        if verdict in {"promote", "reject"}:
+            return verdict
+    return "continue"
+
+
+def test_a_candidate_at_the_margin_on_one_segment_is_promoted_in_at_most_five_percent_of_trials() -> None:
+    """Better by 4 points elsewhere. 80 trials of 30 looks: at most 5 % and three standard errors."""
+    rng = np.random.default_rng(31)
+    chances = [[0.03, 0.90, 0.07], [0.07, 0.90, 0.03], [0.03, 0.90, 0.07]]
+    promoted = sum(a_trial(rng, chances) == "promote" for _ in range(80))
+    assert promoted / 80 <= 0.05 + 3 * (0.05 * 0.95 / 80) ** 0.5
+
+
+def test_production_against_itself_is_promoted_and_hardly_ever_rejected() -> None:
+    """A/A with 4 % noise: both arms are the same model."""
+    rng = np.random.default_rng(32)
+    verdicts = [a_trial(rng, [[0.02, 0.96, 0.02]] * 3) for _ in range(60)]
+    assert verdicts.count("reject") == 0
+    assert verdicts.count("promote") >= 57
+
+
+def test_a_test_result_stands_in_the_plans_order() -> None:
+    plan = a_plan(accuracy(WHOLE, TWEETS), a_gate("error_rate"))
+    evidence = some_evidence(a_cell(EQUAL), a_cell(FEW, at=TWEETS), a_cell(FEW, gate="error_rate"))
+    names = [test.name for test in assess(plan, evidence, started_us=START)]
+    assert names == ["accuracy overall", "accuracy source=tweets", "error_rate overall"]

@@ -1,0 +1,56 @@
+"""The JSON Schema: what an editor completes is what the program takes."""
+
+import json
+from importlib import resources
+
+import jsonschema
+import pytest
+
+from gnomon.plan.language import json_schema
+from tests.plan.builders import DOCUMENT, LEFT_OUT, edited
+
+VALIDATOR = jsonschema.Draft202012Validator(json_schema())
+
+
+def test_it_is_a_schema_and_takes_the_example() -> None:
+    jsonschema.Draft202012Validator.check_schema(json_schema())
+    VALIDATOR.validate(DOCUMENT)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("alhpa",), "5%"),
+        (("fork", "shadow_rat"), "5%"),
+        (("gates", 0, "accuracy", "margn"), "5%"),
+        (("production", "version"), 1.1),
+        (("production", "timeout"), 2),
+        (("fork", "mode"), "mirror"),
+        (("question",), LEFT_OUT),
+        (("gates", 1, "latency"), {"quantile": "99%", "at_most": "1s"}),
+        (("alpha",), None),
+        (("gnomon",), 2),
+    ],
+)
+def test_it_refuses_what_the_program_refuses(path: tuple[str | int, ...], value: object) -> None:
+    assert not VALIDATOR.is_valid(edited(path, value))
+
+
+def test_every_key_says_what_it_is() -> None:
+    schema = json_schema()
+    objects = [schema, *schema["$defs"].values()]
+    assert all(each["description"] for each in objects)
+    bare = [
+        f"{each['title'] if 'title' in each else each['description']}.{key}"
+        for each in objects
+        for key, node in each["properties"].items()
+        if not node.get("description") and "$ref" not in node  # the mapping it refers to has its own
+    ]
+    assert bare == []
+    assert all(each["additionalProperties"] is False for each in objects)
+
+
+def test_the_committed_copy_is_the_same() -> None:
+    """After a change of the language: gnomon schema > src/gnomon/plan/schema/plan.schema.json."""
+    committed = resources.files("gnomon.plan").joinpath("schema/plan.schema.json").read_text()
+    assert json.loads(committed) == json_schema()

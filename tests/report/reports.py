@@ -1,0 +1,325 @@
+"""Reports for every verdict. The numbers come from `decide` itself: only counts, answers and times are written here."""
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import structs
+
+from gnomon.decide import decide
+from gnomon.records.evidence import GRID, Agreement, Cell, Description, Disagreement, Evidence, LatencySummary
+from gnomon.records.plan import (
+    OVERALL,
+    Arm,
+    Duration,
+    Fork,
+    Gate,
+    GateForm,
+    GateKind,
+    Output,
+    Plan,
+    Route,
+    Segment,
+    Selector,
+    Test,
+    Truth,
+    Unit,
+)
+from gnomon.records.trial import Trial
+from gnomon.report import Report, build
+
+START = 1_790_000_000_000_000
+HOUR = 3_600_000_000
+DAY = 24 * HOUR
+SOURCES = ("tweets", "amazon", "movies", "editorials", "other", "missing")
+DIGEST = "9f2c" * 16
+
+
+def a_gate(
+    name: str,
+    kind: GateKind,
+    form: GateForm,
+    sentence: str,
+    margin_ppm: int,
+    *,
+    everywhere: bool = False,
+    limit_us: int | None = None,
+) -> Gate:
+    places = [(OVERALL, ""), *(("source", value) for value in SOURCES)] if everywhere else [(OVERALL, "")]
+    tests = tuple(
+        Test(
+            gate=name,
+            segment=segment,
+            value=value,
+            margin_ppm=margin_ppm,
+            disagreement_ppm=150_000 if kind == "accuracy" else max(1, margin_ppm // 2),
+            difference_ppm=0 if form == "no_worse_than" else -max(1, margin_ppm // 2),
+            min_units=1000 if segment == OVERALL else 200,
+        )
+        for segment, value in places
+    )
+    return Gate(
+        id=name,
+        kind=kind,
+        form=form,
+        output="label" if kind in {"accuracy", "agreement"} else None,
+        quantile_ppm=1_000_000 - margin_ppm if kind == "latency" else None,
+        limit_us=limit_us,
+        sentence=sentence,
+        tests=tests,
+    )
+
+
+GATES = (
+    a_gate(
+        "accuracy",
+        "accuracy",
+        "no_worse_than",
+        "The candidate is right about label at most 4 pp less often than production, overall and on every source.",
+        40_000,
+        everywhere=True,
+    ),
+    a_gate(
+        "error_rate",
+        "error_rate",
+        "no_worse_than",
+        "The candidate fails at most 0.5 pp more often than production, overall.",
+        5_000,
+    ),
+    a_gate(
+        "latency",
+        "latency",
+        "at_most",
+        "99 % of the candidate's answers are complete within 250 ms, overall.",
+        10_000,
+        limit_us=250_000,
+    ),
+)
+
+
+def a_plan(**changes: Any) -> Plan:
+    plan = Plan(
+        trial="sentiment-lr",
+        question="Is the new model as good as VADER on every source, and as quick?",
+        production=Arm(version="vader-3.3.2", url="http://production.internal:9001", authorization_env="SECRET_NAME"),
+        candidate=Arm(version="logreg-2", url="http://candidate.internal:9002"),
+        protocol="json",
+        routes=(Route(method="POST", path="/predict"),),
+        fork=Fork(mode="sync", shadow_rate=1 << 31, expires_after_us=DAY, in_flight=64, per_second=None),
+        segments=(Segment(name="source", of=Selector(where="body", name="/source"), values=SOURCES[:4]),),
+        outputs=(Output(name="label", of=Selector(where="body", name="/label"), compare="exact"),),
+        truth=Truth(key=Selector(where="body", name="/id"), expected_within_us=14 * DAY),
+        unit=Unit(independent=True),
+        gates=GATES,
+        duration=Duration(at_least_us=HOUR, deadline_us=42 * DAY),
+        lost_ppm=10_000,
+        alpha_ppm=50_000,
+    )
+    return structs.replace(plan, **changes)
+
+
+def a_cell(test: Test, better: int, worse: int, same: int, *, seen: int | None = None, **changes: Any) -> Cell:
+    histogram = tuple((value, n) for value, n in ((-GRID, worse), (0, same), (GRID, better)) if n)
+    units = better + worse + same
+    cell = Cell(
+        gate=test.gate,
+        segment=test.segment,
+        value=test.value,
+        low=histogram,
+        high=histogram,
+        exchanges=units,
+        lost=0,
+        imputed=0,
+        waiting=0,
+        seen=units if seen is None else seen,
+        frontier_us=START + 3 * DAY,
+    )
+    return structs.replace(cell, **changes)
+
+
+Counts = dict[str, tuple[int, int, int]]
+FAIR: Counts = {
+    "overall": (980, 700, 6100),
+    "tweets": (110, 100, 2300),
+    "amazon": (290, 200, 1280),
+    "movies": (300, 220, 1300),
+    "editorials": (280, 180, 1220),
+}
+BAD_ON_TWEETS: Counts = FAIR | {"tweets": (60, 170, 470)}
+EARLY: Counts = {"overall": (60, 40, 420), "tweets": (6, 5, 130), "amazon": (30, 20, 130), "movies": (24, 15, 160)}
+LEDGER = {
+    "seen": 15_790,
+    "handed_over": 7_824,
+    "received": 7_824,
+    "passed": 120,
+    "unsampled": 7_800,
+    "cancelled": 12,
+    "guarded:too_large": 34,
+    "paired": 7_816,
+    "expired": 8,
+    "open": 0,
+    "invalid_head": 2,
+}
+
+
+def evidence_of(plan: Plan, counts: Counts, **changes: Any) -> Evidence:
+    """`counts` by the segment's value: (better, worse, same) for accuracy. The other gates see few bad outcomes."""
+    cells = []
+    for test in plan.tests:
+        if test.gate.startswith("accuracy"):
+            better, worse, same = counts.get(test.value or OVERALL, (0, 0, 0))
+        else:
+            units = sum(counts.get(OVERALL, (0, 0, 0)))
+            better, worse, same = 0, units // 2000, units - units // 2000
+        cells.append(a_cell(test, better, worse, same))
+    evidence = Evidence(
+        trial=plan.trial,
+        as_of_us=START + 4 * DAY,
+        watermark_us=START + 3 * DAY,
+        versions={"comparisons": 41, "exchanges": 41, "ledger": 57, "truths": 2},
+        rows={"comparisons": 7_824, "ledger": 912, "truths": 1_800},
+        digest="41d0" * 16,
+        cells=tuple(cells),
+        lost_share_ppm={},
+        sampled={OVERALL: (8, 7_824)},
+        ledger=LEDGER,
+    )
+    return structs.replace(evidence, **changes)
+
+
+def a_disagreement(number: int, **changes: Any) -> Disagreement:
+    texts = (
+        '{"id": 4711, "source": "tweets", "text": "Not exactly the service I was hoping for, but hey, it works :)"}',
+        '{"id": 1893, "source": "movies", "text": "A film that is never dull and never quite good."}',
+    )
+    found = Disagreement(
+        id=f"0199{number:028x}",
+        time_us=START + number * HOUR,
+        segments={"source": ("tweets", "movies")[number % 2]},
+        output="label",
+        production='"positive"' if number % 2 else '"negative"',
+        candidate='"negative"' if number % 2 else '"positive"',
+        truth=None if number % 3 == 2 else '"positive"',
+        weight=1.0,
+        request=texts[number % 2],
+    )
+    return structs.replace(found, **changes)
+
+
+def a_description(**changes: Any) -> Description:
+    def described(cell: str, pairs: int, agree: int) -> Agreement:
+        off = pairs - agree
+        matrix = (
+            ('"positive"', '"positive"', agree * 3 // 5),
+            ('"positive"', '"negative"', off - off // 3 - 1),
+            ('"negative"', '"positive"', off // 3),
+            ('"negative"', '"negative"', agree - agree * 3 // 5),
+            ('"negative"', "failed", 1),
+        )
+        return Agreement(output="label", cell=cell, pairs=pairs, agree=agree, matrix=matrix)
+
+    description = Description(
+        latency=(
+            LatencySummary(
+                arm="production", calls=7_824, p50_us=3_120, p90_us=6_480, p99_us=21_300, failed={"5xx": 2}
+            ),
+            LatencySummary(
+                arm="candidate",
+                calls=7_816,
+                p50_us=4_810,
+                p90_us=9_020,
+                p99_us=48_700,
+                failed={"5xx": 1, "timeout": 3},
+            ),
+        ),
+        agreements=(
+            described("overall", 7_816, 6_136),
+            described("source=tweets", 2_510, 2_300),
+            described("source=amazon", 1_770, 1_280),
+        ),
+        disagreements=tuple(a_disagreement(number) for number in range(1, 5)),
+        segments={"source": {"tweets": 2_510, "amazon": 1_770, "movies": 1_820, "editorials": 1_680, "missing": 36}},
+    )
+    return structs.replace(description, **changes)
+
+
+NOTHING = Description(
+    latency=tuple(
+        LatencySummary(arm=arm, calls=0, p50_us=None, p90_us=None, p99_us=None, failed={})
+        for arm in ("production", "candidate")
+    ),
+    agreements=(Agreement(output="label", cell="overall", pairs=0, agree=0, matrix=()),),
+    disagreements=(),
+    segments={"source": dict.fromkeys(SOURCES[:4], 0)},
+)
+
+
+def a_trial(**changes: Any) -> Trial:
+    trial = Trial(
+        id="sentiment-lr.1",
+        name="sentiment-lr",
+        number=1,
+        digest=DIGEST,
+        canonical="{}",
+        document="{}",
+        plan_path="plan.yaml",
+        parent=None,
+        attempt=2,
+        registered_us=START,
+        program="0.1.0",
+        first_epoch=1,
+    )
+    return structs.replace(trial, **changes)
+
+
+def a_report(counts: Counts, *, plan: Plan | None = None, description: Description | None = None, **changes: Any) -> Report:
+    plan = plan or a_plan()
+    evidence = evidence_of(plan, counts, **changes)
+    trial = a_trial()
+    verdict = decide(
+        plan, evidence, trial=trial.id, plan_digest=DIGEST, started_us=trial.registered_us, program="0.1.0"
+    )
+    return build(trial, plan, verdict, description or a_description())
+
+
+def promoted() -> Report:
+    return a_report(FAIR)
+
+
+def rejected() -> Report:
+    return a_report(BAD_ON_TWEETS)
+
+
+def continuing() -> Report:
+    return a_report(EARLY, ledger=LEDGER | {"open": 14, "seen": 15_804})
+
+
+def inconclusive() -> Report:
+    return a_report(EARLY, as_of_us=START + 100 * DAY)
+
+
+def invalid() -> Report:
+    problem = "the ledger counts 7,816 paired exchanges, the log holds 7,800: rows are missing"
+    return a_report(FAIR, anomalies=(problem,))
+
+
+def empty() -> Report:
+    """Sealed, serving, and nothing came yet."""
+    nothing = dict.fromkeys(("comparisons", "ledger", "truths"), 0)
+    return a_report(
+        {},
+        description=NOTHING,
+        ledger={"open": 0},
+        watermark_us=0,
+        versions=dict.fromkeys(("comparisons", "exchanges", "ledger", "truths"), -1),
+        rows=nothing,
+        sampled={},
+    )
+
+
+VERDICTS: dict[str, Callable[[], Report]] = {
+    "promote": promoted,
+    "reject": rejected,
+    "continue": continuing,
+    "inconclusive": inconclusive,
+    "invalid": invalid,
+}
