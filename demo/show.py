@@ -2,12 +2,12 @@
 
 from typing import Any
 
+from answers import Answers
 from rich.console import Console
 from rich.panel import Panel
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
-from traffic import Answers
 
 STYLES = {
     "promote": "bold green",

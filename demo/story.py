@@ -22,12 +22,13 @@ from typing import Any
 
 import aiohttp
 import show
+from answers import Answers
 from commands import Gnomon
 from data import BadData, Sentence, limit, read, split
 from prepare import ARCHIVE, WORK
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from servers import HERE, ONE_THREAD, DemoError, Processes, start_model
-from traffic import Answers, client, stream
+from traffic import client, stream
 
 MOST_DOCUMENTS = 2100
 """Of each source: as many as there are tweets. Without it nearly half of the traffic would be movie snippets, and the
@@ -85,8 +86,8 @@ class Trial:
         return bool(self.verdict) and self.verdict["verdict"] != "continue"
 
 
-def tell(given: argparse.Namespace, processes: Processes) -> dict[str, str]:
-    """The whole story. Returns the verdict of each candidate."""
+def tell(given: argparse.Namespace, processes: Processes) -> None:
+    """The whole story."""
     began = time.monotonic()
     show.title(f"Three models (seed {given.seed})")
     models = WORK / "models"
@@ -102,7 +103,6 @@ def tell(given: argparse.Namespace, processes: Processes) -> dict[str, str]:
     gnomon = Gnomon.at(given.gnomon, runs / "gnomon")
     production = start_model(processes, "production", "3.3.2", runs / "production")
     show.say(f"production: vaderSentiment 3.3.2 behind MLServer at {production}")
-    verdicts = {}
     for number, chapter in enumerate(CHAPTERS, start=1):
         show.title(f"Trial {number} of {len(CHAPTERS)}: {chapter.question}")
         folder = runs / chapter.name
@@ -116,10 +116,8 @@ def tell(given: argparse.Namespace, processes: Processes) -> dict[str, str]:
         processes.end("gnomon serve")
         asyncio.run(finish(trial, chapter, number == 1))
         processes.end("candidate")
-        verdicts[chapter.name] = str(trial.verdict["verdict"])
     show.title("What to try next")
     farewell(given, gnomon, runs, time.monotonic() - began)
-    return verdicts
 
 
 def train(models: Path, seed: int) -> dict[str, Any]:

@@ -7,31 +7,16 @@ answered), with a bounded number of connections: what a slow server makes wait i
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import aiohttp
+from answers import Answers
 from data import Sentence
 
 PATH: Final = "/v2/models/sentiment/infer"
 """The same on every arm: each server calls its model `sentiment`."""
 
 CONNECTIONS: Final = 16
-
-
-@dataclass(slots=True)
-class Answers:
-    """What came back: milliseconds of each answered request, and what went wrong."""
-
-    milliseconds: list[float] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
-
-    def quantile(self, share: float) -> float:
-        """The smallest latency that at least `share` of the answers were within; NaN without answers."""
-        ordered = sorted(self.milliseconds)
-        if not ordered:
-            return float("nan")
-        return ordered[min(len(ordered) - 1, max(0, -int(-share * len(ordered) // 1) - 1))]
 
 
 def request_body(sentence: Sentence) -> dict[str, Any]:

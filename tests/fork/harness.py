@@ -145,6 +145,8 @@ class Gateway:
     folder: Path
     backend: int
     settings: dict = field(default_factory=dict)
+    patch: str = ""
+    """Python that runs in the gateway's process before it starts: a fault to inject."""
 
     def start(self):
         arm = Upstream(url=f"http://127.0.0.1:{self.backend}", version="1", timeout_us=None, authorization_env=None)
@@ -170,13 +172,18 @@ class Gateway:
         self.port = self.listener.getsockname()[1]
         fd = self.listener.fileno()
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "gnomon.fork", "--config", str(path), "--listen-fd", str(fd)],
+            [sys.executable, "-P", *self._program(), "--config", str(path), "--listen-fd", str(fd)],
             stdout=subprocess.PIPE,
             stderr=(self.folder / "gateway.err").open("ab"),
             pass_fds=[fd],
         )
         assert self.process.stdout.readline() == b"ready\n", self.errors()
         return self
+
+    def _program(self):
+        if not self.patch:
+            return ["-m", "gnomon.fork"]
+        return ["-c", f"{self.patch}\nimport sys\nfrom gnomon.fork.__main__ import main\nmain(sys.argv[1:])"]
 
     def errors(self):
         return (self.folder / "gateway.err").read_text()

@@ -130,12 +130,10 @@ def test_an_open_inference_server_must_be_ready() -> None:
     with model(200) as (production, seen), model(400) as (candidate, _):
         reports = check.call_endpoints(plan_with(production, candidate, protocol="open_inference"))
     assert seen[0][0] == "/v2/health/ready"
+    why = "GET /v2/health/ready gave 400; wait for its models or correct candidate.url"
     assert [(r.ok, r.message) for r in reports] == [
         (True, f"production {production} is ready"),
-        (
-            False,
-            f"candidate {candidate} is not ready: GET /v2/health/ready gave 400; wait for its models or correct candidate.url",
-        ),
+        (False, f"candidate {candidate} is not ready: {why}"),
     ]
 
 

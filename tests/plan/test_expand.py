@@ -2,10 +2,12 @@
 
 import copy
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gnomon.errors import PlanError
 from gnomon.plan import load
 from gnomon.records.plan import Arm, Fork, Gate, Plan, Route, Selector, Unit
 from tests.plan.builders import DOCUMENT, LEFT_OUT, PATH, TEXT, edited
@@ -220,3 +222,21 @@ def test_without_a_key_truth_names_the_exchange() -> None:
     plan = load.from_document(edited(("truth", "key"), LEFT_OUT))
     assert plan.truth is not None
     assert plan.truth.key is None
+
+
+def test_an_installed_comparator_and_protocol_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = SMALL | {
+        "protocol": "grpc_v2",
+        "output": {"text": {"from": "body:/t", "compare": "edits", "tolerance": 2.0}},
+    }
+    with pytest.raises(PlanError) as caught:
+        load.from_document(wanted)
+    assert {problem.key for problem in caught.value.problems} == {"protocol", "output.text.compare"}
+    folder = tmp_path / "edits-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: edits\nVersion: 1.0\n")
+    points = "[gnomon.comparators]\nedits = edits:Edits\n[gnomon.protocols]\ngrpc_v2 = edits:Grpc\n"
+    (folder / "entry_points.txt").write_text(points)
+    monkeypatch.syspath_prepend(tmp_path)
+    plan = load.from_document(wanted)
+    assert (plan.protocol, plan.outputs[0].compare, plan.outputs[0].tolerance) == ("grpc_v2", "edits", 2.0)

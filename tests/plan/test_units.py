@@ -98,6 +98,7 @@ def test_a_size_is_whole_bytes(text: str, size: int) -> None:
         (units.duration_us, "0.5us", "is finer than one microsecond: found '0.5us'"),
         (units.duration_us, "99999d", "is longer than ten years: found '99999d'"),
         (units.share_ppm, 5, "has no unit: found the number 5"),
+        (units.share_ppm, float("nan"), "has no unit: found the number nan"),
         (units.share_ppm, True, "is not a share: found true"),
         (units.share_ppm, "120%", "is more than 100%: found '120%'"),
         (units.share_ppm, "0.00001%", "is finer than one part per million (0.0001%): found '0.00001%'"),

@@ -16,8 +16,10 @@ _ANSWERED = frozenset({"ok", "4xx", "5xx", "unreadable", "wrong_shape"})
 """Outcomes of a call whose answer came whole, so that it has a latency."""
 
 
-def compare(plan: Plan, request: Request, production: Answer, candidate: Answer | None, *, late: bool) -> dict[str, Any]:
-    """The row by column name. `production` is what the serving arm answered, `candidate` the shadow's; None: expired."""
+def compare(
+    plan: Plan, request: Request, production: Answer, candidate: Answer | None, *, late: bool
+) -> dict[str, Any]:
+    """The row by column name. `production`: what the serving arm answered; `candidate`: the other; None: expired."""
     row = Comparing(plan).row(request, production, candidate, late=late)
     return dict(zip(tables.comparisons(plan).names, row, strict=True))
 
@@ -73,6 +75,8 @@ class Comparing:
             ]
         except ReadError as error:
             return error.outcome, None
+        except RecursionError:  # nested deeper than any declared output
+            return "wrong_shape", None
 
     def _named(self, selector: Selector | None, request: Request) -> str | None:
         """The text of a key; null and nothing are both none."""
@@ -83,5 +87,5 @@ class Comparing:
             return None
         try:
             return text(value)
-        except ReadError:
+        except (ReadError, RecursionError):
             return None

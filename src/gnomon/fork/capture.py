@@ -116,7 +116,7 @@ class Copy:
         self.answer_parts.clear()
 
     def drop(self, state: str) -> None:
-        """This copy ends here, in `state` of the ledger."""
+        """End here, in `state` of the ledger."""
         if self.ended:
             return
         self.ended = True
@@ -224,11 +224,12 @@ class Link(asyncio.Protocol):
     # the connection ------------------------------------------------------------------------------------------------
 
     def connect(self) -> None:
-        """Try now, and again after a short while for as long as it fails."""
+        """Try in the background, and again after a short while for as long as it fails."""
         if not self._stopped:
-            self._task = self._loop.create_task(self._connect())
+            self._task = self._loop.create_task(self.open())
 
-    async def _connect(self) -> None:
+    async def open(self) -> None:
+        """Try once; a failure is tried again later."""
         try:
             await self._loop.create_unix_connection(lambda: self, self.path)
         except OSError:
@@ -309,6 +310,6 @@ class Link(asyncio.Protocol):
     async def drained(self, patience: float) -> bool:
         """Wait until all is acknowledged; False after `patience` seconds."""
         end = self._loop.time() + patience
-        while self.unacknowledged and self._loop.time() < end:
+        while self.unacknowledged and self._loop.time() < end:  # noqa: ASYNC110  an event would cost every request
             await asyncio.sleep(0.01)
         return not self.unacknowledged

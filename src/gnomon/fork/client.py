@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gnomon.fork.upstream import Connection
 
 _BUFFER_HIGH: Final = 256 * 1024
+_LINGER_SECONDS: Final = 2.0
 
 
 class Refused:
@@ -237,7 +238,10 @@ class Client(asyncio.Protocol):
         self._queue.popleft()
         self.active_at = self.gateway.loop.time()
         if exchange.closes:
-            self.close()
+            if exchange.request_done:
+                self.close()
+            else:
+                self._linger()
             return
         if self._holds and len(self._queue) < 4:
             self.unhold()
@@ -249,7 +253,7 @@ class Client(asyncio.Protocol):
         first = self._queue[0]
         if isinstance(first, Refused):
             self.write(first.data)
-            self.close()
+            self._linger()
         elif first.waiting:
             first.go()
 
@@ -285,6 +289,19 @@ class Client(asyncio.Protocol):
         self.flush()
         if self.transport is not None:
             self.transport.close()
+
+    def _linger(self) -> None:
+        """Close, but read on for a moment: bytes that meet a closed socket reset it, and the answer would be lost."""
+        self._deaf = True
+        self.flush()
+        if self.transport is None or self.transport.is_closing():
+            return
+        if not self.transport.can_write_eof():
+            self.transport.close()
+            return
+        self.unhold()
+        self.transport.write_eof()
+        self.gateway.loop.call_later(_LINGER_SECONDS, self.close)
 
     def abort(self) -> None:
         """Close without a proper end, so that the client knows that its answer is not whole."""

@@ -134,7 +134,7 @@ class Gateway:
         """Serve until drained."""
         for number in (signal.SIGTERM, signal.SIGINT):
             self.loop.add_signal_handler(number, self._done.set)
-        self.link.connect()
+        await self.link.open()  # once, before the first request: its copy need not be late
         server = await self.loop.create_server(lambda: Client(self), sock=self._listener)
         control = await self._control()
         timers = [asyncio.create_task(self._tick()), asyncio.create_task(self._sweep())]
@@ -148,7 +148,7 @@ class Gateway:
         self._move_frontiers()
         self.link.stop()
         control.close()
-        Path(self.config.control_socket).unlink(missing_ok=True)
+        self._remove_control_socket()
         for timer in timers:
             timer.cancel()
         await asyncio.sleep(0)
@@ -186,11 +186,13 @@ class Gateway:
     # control -------------------------------------------------------------------------------------------------------
 
     async def _control(self) -> asyncio.AbstractServer:
-        path = Path(self.config.control_socket)
-        path.unlink(missing_ok=True)
-        server = await asyncio.start_unix_server(self._serve_control, str(path))
-        path.chmod(0o600)
+        self._remove_control_socket()
+        server = await asyncio.start_unix_server(self._serve_control, self.config.control_socket)
+        os.chmod(self.config.control_socket, 0o600)  # noqa: PTH101  pathlib's would be called blocking; both are quick
         return server
+
+    def _remove_control_socket(self) -> None:
+        Path(self.config.control_socket).unlink(missing_ok=True)
 
     async def _serve_control(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

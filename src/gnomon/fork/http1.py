@@ -67,7 +67,7 @@ class RequestHead(NamedTuple):
         return self.target.split(b"?", 1)[0]
 
 
-def check_request(
+def check_request(  # noqa: C901, PLR0911, PLR0912  one check a branch; a table would evaluate all of them each time
     method: bytes, url: bytes, version: str, headers: Headers, *, keep_alive: bool
 ) -> RequestHead | Refusal:
     """Apply our own checks to what llhttp accepted."""

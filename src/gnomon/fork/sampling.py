@@ -32,7 +32,7 @@ class Ids:
 
 
 def coin(key: bytes, id_: bytes) -> int:
-    """A number in [0, 2**32) by BLAKE2b keyed with the plan's digest: reproducible, and not to be guessed without it."""
+    """A number in [0, 2**32) by BLAKE2b keyed with the plan's digest: reproducible, and secret without it."""
     return int.from_bytes(hashlib.blake2b(id_, key=key, digest_size=4).digest(), "big")
 
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from gnomon.plan.language import EVERYWHERE, SegmentModel
+from gnomon.plan.language import SegmentModel
+from gnomon.plan.scalars import EVERYWHERE
 from gnomon.records.plan import BELOW, MISSING, OTHER, OVERALL, Segment, Selector
 
 Place = tuple[str, str]

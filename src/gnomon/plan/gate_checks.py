@@ -9,13 +9,13 @@ from collections.abc import Iterator, Mapping
 from gnomon.plan import cells, expand
 from gnomon.plan.expand import AnyGate
 from gnomon.plan.language import (
-    WHERES,
     AccuracyModel,
     AgreementModel,
     ErrorRateModel,
     ExpectModel,
     LatencyModel,
 )
+from gnomon.plan.scalars import WHERES
 from gnomon.plan.shape import Shape
 from gnomon.plan.source import Finding, Path
 from gnomon.plan.units import PPM, show_share

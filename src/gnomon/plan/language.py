@@ -1,224 +1,38 @@
 """The language of a plan: every key, its type, what it means. `docs/plan.md` shows it to people.
 
 The models hold what the file says, parsed (durations in microseconds, shares in parts per million). What one value
-alone can get wrong is checked here; what needs two is in `semantics.py`; `expand.py` makes the record that the program
-uses.
+alone can get wrong is checked in `scalars.py`; what needs two is in `semantics.py`; `expand.py` makes the record that
+the program uses.
 """
 
-import re
-from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    PlainValidator,
-    Tag,
-    WithJsonSchema,
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from gnomon.plan import units
+from gnomon.plan.scalars import (
+    EVERYWHERE,
+    Asserted,
+    ComparatorName,
+    Count,
+    Duration,
+    Environment,
+    From,
+    LanguageVersion,
+    Limit,
+    Margins,
+    NoSideEffects,
+    Places,
+    Pointer,
+    Probability,
+    ProtocolName,
+    RouteText,
+    Share,
+    Stateless,
+    Text,
+    TrialName,
+    Url,
 )
-from pydantic_core import PydanticCustomError
-
-from gnomon.plan import selectors, units
-from gnomon.plan.units import UnitError, shown
-from gnomon.records.plan import Route, Selector
-
-METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-TRIAL: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
-"""Names of segments and outputs: they become columns, which some engines compare without case."""
-
-EVERYWHERE: Final = "overall and every segment"
-WHERES: Final = ("overall", "every segment", EVERYWHERE)
-
-_PATH: Final = re.compile(r"/(?:[A-Za-z0-9\-._~!$&'()+,;=:@/]|%[0-9A-Fa-f]{2})*")
-_ENV: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-
-def _refuse(error: UnitError) -> PydanticCustomError:
-    return PydanticCustomError("gnomon", "{found}; {do}", {"found": error.found, "do": error.do})
-
-
-def _parsed(parse: Callable[[Any], Any]) -> PlainValidator:
-    """A validator that takes the document's value as it is and says both what was found and what to do."""
-
-    def validate(value: Any) -> Any:  # noqa: ANN401  whatever a document holds
-        try:
-            return parse(value)
-        except UnitError as error:
-            raise _refuse(error) from None
-
-    return PlainValidator(validate)
-
-
-def _refined(check: Callable[[str], str]) -> AfterValidator:
-    def validate(value: str) -> str:
-        try:
-            return check(value)
-        except UnitError as error:
-            raise _refuse(error) from None
-
-    return AfterValidator(validate)
-
-
-def _text(value: str) -> str:
-    if not value.strip() or len(value) > 1000 or not value.replace("\n", " ").isprintable():
-        raise UnitError(f"must be 1 to 1,000 printable characters: found {shown(value)}", "write a short text")
-    return value
-
-
-def _trial(value: str) -> str:
-    if not TRIAL.fullmatch(value):
-        raise UnitError(
-            f"must be 1 to 63 of a-z, 0-9 and -, beginning with a letter or digit: found {shown(value)}",
-            "write a name such as fraud-v2",
-        )
-    return value
-
-
-def _url(value: str) -> str:
-    do = "write scheme, host and port, such as http://127.0.0.1:9001"
-    try:
-        parts = urlsplit(value)
-        port = parts.port
-    except ValueError as error:
-        raise UnitError(f"is not a URL ({error}): found {shown(value)}", do) from None
-    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0 or any(c.isspace() for c in value):
-        raise UnitError(f"is not an http or https URL: found {shown(value)}", do)
-    if parts.username is not None or parts.password is not None:
-        raise UnitError(
-            "carries a user name or password", "take it out, and name an environment variable in authorization_env"
-        )
-    if parts.path not in {"", "/"} or parts.query or parts.fragment or value.endswith(("?", "#")):
-        raise UnitError(
-            f"has more than scheme, host and port: found {shown(value)}", f"{do}; each request keeps its path"
-        )
-    return value
-
-
-def _environment(value: str) -> str:
-    if not _ENV.fullmatch(value):
-        raise UnitError(
-            f"is not the name of an environment variable: found {shown(value)}",
-            "write the variable's name, never its value, such as CANDIDATE_AUTHORIZATION",
-        )
-    return value
-
-
-def _route(value: object) -> Route:
-    do = "write a method and a path, such as POST /predict"
-    method, _, path = value.partition(" ") if isinstance(value, str) else ("", "", "")
-    path = path.strip()
-    if method not in METHODS:
-        raise UnitError(f"is not a route: found {shown(value)}", f"{do}; methods: {', '.join(METHODS)}")
-    if not _PATH.fullmatch(path):
-        why = " (paths are compared exactly: no query, no pattern)" if path.startswith("/") else ""
-        raise UnitError(f"is not a path: found {shown(path)}{why}", do)
-    return Route(method=method, path=path)
-
-
-def _above_zero(value: object) -> int:
-    duration = units.duration_us(value)
-    if duration == 0:
-        raise UnitError(f"must be above 0: found {shown(value)}", "write a longer time, or leave the key out")
-    return duration
-
-
-def _where(value: object) -> str | tuple[str, ...]:
-    if isinstance(value, str) and value in WHERES:
-        return value
-    if isinstance(value, list) and value and all(isinstance(cell, str) for cell in value):
-        return tuple(value)
-    raise UnitError(
-        f"is not a place: found {shown(value)}",
-        'write overall, every segment, overall and every segment, or a list such as [overall, "country=DE"]',
-    )
-
-
-def _only(word: str, reasons: dict[str, str], otherwise: str) -> Callable[[object], str]:
-    def parse(value: object) -> str:
-        if value == word:
-            return word
-        reason = reasons.get(str(value), otherwise)
-        raise UnitError(f"must be {word}, found {shown(value)}: {reason}", f"make it so, then declare {word}")
-
-    return parse
-
-
-_context = _only(
-    "stateless",
-    {
-        "stateful": "production alone holds the conversation's state, so a copy would reach a model that never saw it",
-        "unknown": "a copy of a request that leans on earlier ones compares nothing; find out first",
-    },
-    "each request must carry all that its answer depends on, or the candidate answers another question",
-)
-_side_effects = _only(
-    "none",
-    {"unknown": "every shadowed request is carried out twice; find out first what a second call does"},
-    "every shadowed request is carried out twice, and the second time must change nothing",
-)
-
-
-def _language_version(value: object) -> int:
-    if value is True or value != 1:
-        raise UnitError(f"must be 1, found {shown(value)}", "write gnomon: 1, the only version of the language so far")
-    return 1
-
-
-def _true(value: object) -> bool:
-    if value is not True:
-        raise UnitError(f"must be true, found {shown(value)}", "write independent: true, or leave unit out")
-    return True
-
-
-def _short_output(value: object) -> object:
-    """`label: body:/label` is short for `label: {from: body:/label}`."""
-    return {"from": value} if isinstance(value, str) else value
-
-
-Text = Annotated[str, _refined(_text)]
-Url = Annotated[str, _refined(_url)]
-Environment = Annotated[str, _refined(_environment)]
-Count = Annotated[int, Field(ge=0, le=10**12)]
-_DURATION: Final = {"type": "string", "pattern": r"^\s*[0-9.]+\s*(us|ms|s|m|h|d|w)\s*$"}
-Duration = Annotated[int, _parsed(units.duration_us), WithJsonSchema(_DURATION)]
-"""Microseconds."""
-Limit = Annotated[int, _parsed(_above_zero), WithJsonSchema(_DURATION)]
-"""Microseconds, above 0."""
-_SHARE: Final[dict[str, Any]] = {
-    "anyOf": [
-        {"type": "string", "pattern": r"^\s*[+-]?[0-9.]+\s*(%|pp)\s*$"},
-        {"type": "number", "exclusiveMinimum": -1, "exclusiveMaximum": 1},
-    ]
-}
-Share = Annotated[int, _parsed(units.share_ppm), WithJsonSchema(_SHARE)]
-"""Parts per million."""
-Probability = Annotated[int, _parsed(units.probability), WithJsonSchema(_SHARE)]
-"""Over 2**32."""
-From = Annotated[
-    Selector,
-    _parsed(selectors.selector),
-    WithJsonSchema({"type": "string", "pattern": "^(body|header|query|path|input|output|parameter):"}),
-]
-Pointer = Annotated[str, _parsed(selectors.pointer), WithJsonSchema({"type": "string", "pattern": "^(/.*)?$"})]
-RouteText = Annotated[
-    Route, _parsed(_route), WithJsonSchema({"type": "string", "pattern": f"^({'|'.join(METHODS)}) +/"})
-]
-Margins = Annotated[
-    Annotated[Share, Tag("<share>")] | Annotated[dict[str, Share], Tag("<map>")],
-    Discriminator(lambda value: "<map>" if isinstance(value, dict) else "<share>"),
-]
-"""One margin for all, or one for each cell. Tags in angle brackets never reach a message."""
-Places = Annotated[
-    str | tuple[str, ...],
-    _parsed(_where),
-    WithJsonSchema({"anyOf": [{"enum": list(WHERES)}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
-]
 
 
 class Model(BaseModel):
@@ -247,10 +61,10 @@ class ArmModel(Model):
 class SuitabilityModel(Model):
     """What makes a second call honest and harmless."""
 
-    context: Annotated[str, _parsed(_context), WithJsonSchema({"const": "stateless"})] = Field(
+    context: Stateless = Field(
         description="stateless: each request carries all that its answer depends on.", examples=["stateless"]
     )
-    side_effects: Annotated[str, _parsed(_side_effects), WithJsonSchema({"const": "none"})] = Field(
+    side_effects: NoSideEffects = Field(
         description="none: calling the model a second time changes nothing.", examples=["none"]
     )
 
@@ -305,7 +119,7 @@ class OutputModel(Model):
     """A named value in both answers."""
 
     from_: From = Field(alias="from", description="Where the value stands in the answer.", examples=["body:/label"])
-    compare: Literal["exact", "number", "json_fields"] = Field(
+    compare: ComparatorName = Field(
         "exact", description="How two of them are compared; exact if left out.", examples=["exact"]
     )
     tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(
@@ -314,6 +128,11 @@ class OutputModel(Model):
     ignore: list[Pointer] | None = Field(
         None, description="JSON pointers that json_fields leaves out.", examples=[["/id"]]
     )
+
+
+def _short_output(value: object) -> object:
+    """`label: body:/label` is short for `label: {from: body:/label}`."""
+    return {"from": value} if isinstance(value, str) else value
 
 
 OutputOrShort = Annotated[OutputModel, BeforeValidator(_short_output, json_schema_input_type=From | OutputModel)]
@@ -339,7 +158,7 @@ class UnitModel(Model):
     closes_after: Limit | None = Field(
         None, description="A cluster is complete when none of its requests came for so long.", examples=["1h"]
     )
-    independent: Annotated[bool, _parsed(_true), WithJsonSchema({"const": True})] | None = Field(
+    independent: Asserted | None = Field(
         None, description="true: an explicit assertion that requests are independent.", examples=[True]
     )
 
@@ -448,20 +267,14 @@ class IntegrityModel(Model):
 class PlanModel(Model):
     """What is declared before the first request."""
 
-    gnomon: Annotated[int, _parsed(_language_version), WithJsonSchema({"const": 1})] = Field(
-        description="Version of this language.", examples=[1]
-    )
-    trial: Annotated[str, _refined(_trial)] = Field(
-        description="Name of the trial: a-z, 0-9 and -.",
-        examples=["fraud-v2"],
-        json_schema_extra={"pattern": "^[a-z0-9][a-z0-9-]{0,62}$"},
-    )
+    gnomon: LanguageVersion = Field(description="Version of this language.", examples=[1])
+    trial: TrialName = Field(description="Name of the trial: a-z, 0-9 and -.", examples=["fraud-v2"])
     question: Text = Field(
         description="What the trial is to answer, in a sentence.", examples=["Is 2.0 as good as 1.4?"]
     )
     production: ArmModel = Field(description="The model that answers the users.")
     candidate: ArmModel = Field(description="The model that may replace it.")
-    protocol: Literal["json", "open_inference"] = Field(
+    protocol: ProtocolName = Field(
         "json", description="How requests and answers are read; json if left out.", examples=["json"]
     )
     routes: Annotated[list[RouteText], Field(min_length=1)] = Field(

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from gnomon.plan import gate_checks
 from gnomon.plan.cells import RESERVED, segment
-from gnomon.plan.language import NAME, OutputModel, SegmentModel
+from gnomon.plan.language import OutputModel, SegmentModel
+from gnomon.plan.scalars import NAME
 from gnomon.plan.selectors import ANSWER, OPEN_INFERENCE_ONLY, REQUEST
 from gnomon.plan.shape import Shape
 from gnomon.plan.source import Finding, Path
@@ -131,7 +132,7 @@ def _comparator(path: Path, declared: OutputModel) -> Iterator[Finding]:
     if declared.tolerance is not None and declared.compare == "exact":
         do = "add compare: number, or take the tolerance out"
         yield Finding((*path, "tolerance"), "has no meaning for compare: exact", do)
-    if declared.ignore is not None and declared.compare != "json_fields":
+    if declared.ignore is not None and declared.compare in {"exact", "number"}:
         do = "add compare: json_fields, or take ignore out"
         yield Finding((*path, "ignore"), f"has no meaning for compare: {declared.compare}", do)
 

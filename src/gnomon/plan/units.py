@@ -152,7 +152,7 @@ def _share(value: object) -> Decimal:
     if isinstance(value, int | float) and not isinstance(value, bool):
         # repr gives the shortest digits that read back as the same float, which are those in the file
         exact = Decimal(repr(value))
-        if not -1 < exact < 1:
+        if not exact.is_finite() or not -1 < exact < 1:
             raise UnitError(f"has no unit: found {shown(value)}", f"write {value}% or {value}pp, or a number below 1")
         return exact
     number, unit = _split(value, "a share", do)

@@ -1,7 +1,7 @@
 """Open Inference Protocol V2 over REST (KServe, Triton, MLServer): named tensors and parameters.
 
-`input:NAME` and `parameter:NAME` of a request, `output:NAME` and `parameter:NAME` of an answer; `body:/...` points into the
-JSON of either. A tensor of one element is that element, any other the flat list of its elements in row-major order.
+`input:NAME` and `parameter:NAME` of a request, `output:NAME` and `parameter:NAME` of an answer; `body:/...` points into
+the JSON of either. A tensor of one element is that element, any other the flat list of its elements in row-major order.
 """
 
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""A gateway's counters: a memory-mapped file for each process instance and epoch. It survives kill -9; anybody may read it.
+"""A gateway's counters: a memory-mapped file for each process instance and epoch, which survives kill -9.
 
 One page holds a JSON header line; little-endian 64-bit slots follow: SLOTS, then one for each of GATEWAY_STATES. The
 gateway holds an exclusive lock on the file as long as it lives, so a reader that gets a shared lock knows that it is

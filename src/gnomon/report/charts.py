@@ -81,7 +81,7 @@ def _panel(name: str, gate: Gate | None, tests: Sequence[TestResult]) -> Chart:
     middle = base.transform_filter("isValid(datum.estimate)")
     bounded = base.transform_filter("datum.bounded")
     layers = [
-        base.mark_bar(color=PALETTE["fail"], opacity=0.11, height={"band": 1.0}).encode(
+        middle.mark_bar(color=PALETTE["fail"], opacity=0.11, height={"band": 1.0}).encode(
             y=y, x=x("zone"), x2="margin:Q"
         ),
         alt.Chart(_data([{"zero": 0}])).mark_rule(color=PALETTE["muted"], strokeDash=[2, 3]).encode(x=x("zero")),
@@ -96,14 +96,12 @@ def _panel(name: str, gate: Gate | None, tests: Sequence[TestResult]) -> Chart:
         middle.mark_point(filled=True, size=95, opacity=1).encode(
             y=y, x=x("estimate"), color=colour, shape=alt.Shape("shape:N", scale=None)
         ),
-        base.transform_filter("!isValid(datum.estimate)")
-        .mark_text(align="left", dx=6, color=PALETTE["muted"], fontStyle="italic")
-        .encode(y=y, x=alt.value(0), text="note:N"),
-        base.mark_text(align="left", color=PALETTE["ink"]).encode(
-            y=y, x=alt.value(_WIDTH + 12), text="words:N", color=colour
-        ),
+        base.mark_text(align="left").encode(y=y, x=alt.value(_WIDTH + 12), text="words:N", color=colour),
+        alt.Chart(_data([{"margin": rows[0]["margin"], "words": _margin(gate, tests)}]))
+        .mark_text(color=PALETTE["fail"], fontSize=11)
+        .encode(x=x("margin"), y=alt.value(-7), text="words:N"),
     ]
-    title = alt.TitleParams(words.clean(name), anchor="start", dx=-_LABELS, fontSize=13, offset=8)
+    title = alt.TitleParams(words.clean(name), anchor="start", fontSize=13, offset=12)
     return alt.layer(*layers).properties(width=_WIDTH, height=alt.Step(_STEP), title=title)
 
 
@@ -121,15 +119,22 @@ def _row(gate: Gate | None, test: TestResult, frame: _Frame) -> dict[str, Any]:
         "zone": frame.low,
         "shape": _SHAPES[test.result],
         "colour": PALETTE[test.result],
-        "note": "no request fell here" if test.result == "pass" else words.NO_DATA,
-        "words": f"{words.RESULT_MARKS[test.result]} {test.result}  {_figure(gate, test)}",
+        "words": f"{test.result}: {_figure(gate, test)}",
     }
 
 
 def _figure(gate: Gate | None, test: TestResult) -> str:
     if test.estimate is None:
-        return ""
+        return words.nothing(test)
     return f"{100 * test.estimate:+.1f} pp" if gate is None else words.mean(gate, test.estimate)
+
+
+def _margin(gate: Gate | None, tests: Sequence[TestResult]) -> str:
+    """What stands over the line, unless each row has its own."""
+    if gate is None or len({test.margin_ppm for test in tests}) > 1:
+        return "margin"
+    size = f"{tests[0].margin_ppm / 10_000:g}"
+    return f"at most {size} %" if words.one_armed(gate) else f"margin −{size} pp" if tests[0].margin_ppm else "margin 0"
 
 
 def _ends(test: TestResult) -> tuple[float, float]:
@@ -169,7 +174,7 @@ def _mean_axis(gate: Gate | None) -> Chart:
     share = gate is not None and words.one_armed(gate)
     signed = f"(datum.value > 0 ? '+' : datum.value < 0 ? '−' : '') + {size}"
     return alt.Axis(
-        title=f"◂ worse    {title}    better ▸",
+        title=f"← worse  ·  {title}  ·  better →",
         labelExpr=f"{size} + ' %'" if share else signed,
         tickCount=6,
         grid=True,
@@ -194,7 +199,7 @@ def latency(description: Description, limit_us: int | None = None) -> Chart:
         return alt.X(f"{field}:Q", scale=scale, axis=axis)
 
     base = alt.Chart(_data([row | {"low": low} for row in rows])).encode(
-        y=alt.Y("quantile:N", sort=list(_QUANTILES), title=None, axis=_cell_axis()),
+        y=alt.Y("quantile:N", sort=list(_QUANTILES), title=None, axis=alt.Axis(domain=False, ticks=False)),
         yOffset=alt.YOffset("arm:N", sort=["production", "candidate"]),
         color=alt.Color("colour:N", scale=None),
     )
@@ -213,7 +218,7 @@ def latency(description: Description, limit_us: int | None = None) -> Chart:
     ]
     # An empty layer would take its scale from nothing.
     drawn = layers if limits else layers[:4]
-    return _finished(alt.layer(*drawn).properties(width=_WIDTH, height=alt.Step(22, **{"for": "position"})))
+    return _finished(alt.layer(*drawn).properties(width=_WIDTH, height=alt.Step(20, **{"for": "offset"})))
 
 
 def _latency_rows(arm: LatencySummary) -> list[dict[str, Any]]:
@@ -259,8 +264,8 @@ def agreement(description: Description, output: str, cell: str = "overall") -> C
             "colour": PALETTE["pass" if _same(a, b) else "fail"],
             "weight": 0.08 + 0.42 * (counts[a, b] / largest[_same(a, b)]) ** 0.5 if (a, b) in counts else 0.0,
         }
-        for a in names
-        for b in names
+        for a in _said_by(found.matrix, 0, names)
+        for b in _said_by(found.matrix, 1, names)
     ]
     order = [labels[name] for name in names]
     base = alt.Chart(_data(rows)).encode(
@@ -280,6 +285,11 @@ def agreement(description: Description, output: str, cell: str = "overall") -> C
     outline = base.mark_rect(fillOpacity=0, stroke=PALETTE["line"], strokeWidth=1)
     text = base.mark_text(color=PALETTE["ink"], fontSize=12).encode(text="pairs:N")
     return _finished(alt.layer(tiles, outline, text).properties(width=alt.Step(64), height=alt.Step(34)))
+
+
+def _said_by(matrix: Sequence[tuple[str, str, int]], arm: int, names: Sequence[str]) -> list[str]:
+    """Every value, and of what was folded or failed only what the arm has: the diagonal stays a diagonal."""
+    return [name for name in names if name not in {"other", "failed"} or any(row[arm] == name for row in matrix)]
 
 
 def _same(production: str, candidate: str) -> bool:

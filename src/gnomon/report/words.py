@@ -114,6 +114,11 @@ def mean(gate: Gate, d: float | None) -> str:
     return f"{_decimals(abs(100 * d))} %" if one_armed(gate) else f"{_signed(100 * d)} pp"
 
 
+def nothing(test: TestResult) -> str:
+    """Why there is no number: a catch-all that stayed empty, or no data."""
+    return "no request fell here" if test.result == "pass" else NO_DATA
+
+
 def interval(gate: Gate, test: TestResult) -> str:
     """The anytime interval, its ends in the order in which they are read."""
     low, high = (test.upper, test.lower) if one_armed(gate) else (test.lower, test.upper)
@@ -181,3 +186,19 @@ def _decimals(number: float) -> str:
 
 def _signed(number: float) -> str:
     return "0" if number == 0 else f"{'+' if number > 0 else '−'}{_decimals(abs(number))}"
+
+
+def ledger_sum(ledger: dict[str, int]) -> dict[str, str]:
+    """Whether the final states and what is open sum to what was seen: `sentence` and `adds_up` (yes, no or unknown)."""
+    if "seen" not in ledger:
+        return {"adds_up": "unknown", "sentence": "UNKNOWN: the gateway has not written a ledger yet."}
+    ended, still_open = sum(n for state, n in ledger.items() if state in STATES), ledger.get("open", 0)
+    seen = ledger["seen"]
+    parts = f"{ended:,} ended and {still_open:,} {'is' if still_open == 1 else 'are'} open"
+    if ended + still_open == seen:
+        return {"adds_up": "yes", "sentence": f"{counted(seen, 'request')} seen: {parts}. The ledger adds up."}
+    gap = abs(ended + still_open - seen)
+    return {
+        "adds_up": "no",
+        "sentence": f"{counted(seen, 'request')} seen, but {parts}: {gap:,} apart. The ledger does NOT add up.",
+    }

@@ -98,7 +98,11 @@ class Database:
         except OperationalError as error:
             reason = str(error.orig).strip().splitlines()[0]
             busy = "locked" in reason or "busy" in reason
-            do = "another gnomon is writing; try again" if busy else "check the path, its permissions and the disk"
+            do = (
+                "another gnomon is writing; try again"
+                if busy
+                else "check that it is there, and that you may write to it"
+            )
             raise StateError(f"the state database {self._name} cannot be used: {reason}; {do}") from error
         except DatabaseError as error:
             if "not a database" not in str(error.orig) and "malformed" not in str(error.orig):

@@ -1,0 +1,68 @@
+"""Append to a table of the log, once. A repeated append does nothing, whoever repeats it and whenever.
+
+Delta records an application's transaction number with a commit, but takes the same number again; so the number is asked
+for first. One application appends from one process at a time: the runner holds a lock, an import names its file.
+"""
+
+import os
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake.exceptions import TableNotFoundError
+
+_CONFIGURATION: Final = {
+    # A verdict names a version: the commits that lead to it are never cleaned up.
+    "delta.enableExpiredLogCleanup": "false",
+}
+_PROPERTIES: Final = WriterProperties(compression="ZSTD", compression_level=3)
+
+
+def local(log_url: str) -> Path | None:
+    """The folder of a log on this machine's file system; None for an object store."""
+    parts = urlsplit(log_url)
+    if parts.scheme == "file":
+        return Path(parts.path)
+    return None if len(parts.scheme) > 1 else Path(log_url)
+
+
+def table_uri(log_url: str, table: str) -> str:
+    """Where a table of the log is."""
+    folder = local(log_url)
+    return f"{log_url.rstrip('/')}/{table}" if folder is None else str(folder.absolute() / table)
+
+
+def append(log_url: str, table: str, rows: pa.Table, *, application: str, number: int) -> int:
+    """Append `rows` as transaction `number` of `application`; the table's version afterwards.
+
+    Does nothing when the application has appended this number, or a later one, already. The table is made with the
+    schema of `rows` when it is not there. Raises OSError or deltalake's DeltaError when the store cannot be written.
+    """
+    uri = table_uri(log_url, table)
+    try:
+        there = DeltaTable(uri)
+    except TableNotFoundError:
+        there = _create(log_url, uri, rows.schema)
+    done = there.transaction_version(application)
+    if done is not None and done >= number:
+        return there.version()
+    write_deltalake(
+        there,
+        rows,
+        mode="append",
+        writer_properties=_PROPERTIES,
+        commit_properties=CommitProperties(app_transactions=[Transaction(application, number)]),
+    )
+    return there.version()
+
+
+def _create(log_url: str, uri: str, schema: pa.Schema) -> DeltaTable:
+    folder = local(log_url)
+    if folder is not None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        Path(uri).mkdir(mode=0o700, exist_ok=True)
+        os.chmod(uri, 0o700)  # noqa: PTH101  beside mkdir, whose mode the umask narrows
+    # `ignore`: somebody else may have made it in this moment
+    return DeltaTable.create(uri, schema=schema, mode="ignore", configuration=_CONFIGURATION)

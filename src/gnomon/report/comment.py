@@ -1,0 +1,81 @@
+"""The Markdown report: one comment for a pull request. Numbers and names that were declared, no answer of a model."""
+
+import re
+from typing import Final
+
+from gnomon.records.verdict import TestResult
+from gnomon.report import words
+from gnomon.report.record import Report
+
+MOST_ROWS: Final = 60
+"""A comment has a limited length; the tests that do not pass come first."""
+
+_COLUMNS: Final = ("gate", "where", "result", "units / needed", "estimate", "interval", "must be", "e", "sequential p")
+_SPECIAL: Final = re.compile(r"([\\`*_\[\]|~#$!{}])")
+_ORDER: Final = {"fail": 0, "inconclusive": 1, "pass": 2}
+
+
+def render(report: Report) -> str:
+    """Verdict, table of gates, ledger line, digest."""
+    verdict, declared, trial = report.verdict, report.declared, report.trial
+    shown, left_out = _rows(verdict.tests)
+    reasons = {test.reason for test in verdict.tests}
+    lines = [
+        f"### {words.VERDICT_MARKS[verdict.verdict]} {verdict.verdict.upper()}: {escape(trial.id)}",
+        "",
+        f"**{escape(verdict.sentence)}**",
+        "",
+        f"Candidate {escape(declared.candidate)} against production {escape(declared.production)}. "
+        f"{escape(declared.question)}",
+        "",
+        *(f"- {escape(remark)}" for remark in verdict.reasons if remark not in reasons),
+        "",
+        _row(_COLUMNS),
+        _row(("---", "---", "---", "---:", "---:", "---:", "---:", "---:", "---:")),
+        *(_row([escape(cell) for cell in _cells(report, test)]) for test in shown),
+        "",
+        *([f"{left_out} more tests are in the JSON and HTML reports.", ""] if left_out else []),
+        f"**What would change it:** {escape(verdict.would_change)}",
+        "",
+        f"**Ledger:** {escape(words.ledger_sum(verdict.ledger)['sentence'])}",
+        "",
+        f"Plan `{verdict.plan_digest[:16]}`, log up to {words.utc(verdict.watermark_us)}, looked at "
+        f"{words.utc(verdict.as_of_us)}, gnomon {escape(verdict.program)}. Recompute: `gnomon verify {trial.id}`",
+    ]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
+
+
+def escape(text: str) -> str:
+    """The text as Markdown shows it literally: on one line, no table cell, link, mention, tag or formula begins in it."""
+    line = " ".join(words.clean(text).split())
+    line = _SPECIAL.sub(r"\\\1", line.replace("&", "&amp;")).replace("<", "&lt;").replace(">", "&gt;")
+    # A zero-width space keeps mentions, issue numbers and bare addresses from becoming links.
+    return re.sub(r"(@|\\#|://|\bwww)", "\\1\u200b", line)
+
+
+def _rows(tests: tuple[TestResult, ...]) -> tuple[list[TestResult], int]:
+    """The tests to show, in the plan's order unless some must be left out; and how many are."""
+    if len(tests) <= MOST_ROWS:
+        return list(tests), 0
+    worst = sorted(tests, key=lambda test: _ORDER[test.result])
+    return worst[:MOST_ROWS], len(tests) - MOST_ROWS
+
+
+def _cells(report: Report, test: TestResult) -> list[str]:
+    gate = next(gate for gate in report.declared.gates if gate.id == test.gate)
+    known = test.estimate is not None
+    return [
+        test.gate,
+        test.segment if not test.value else f"{test.segment}={test.value}",
+        f"{words.RESULT_MARKS[test.result]} {test.result}",
+        words.needed(test),
+        words.mean(gate, test.estimate) if known else words.nothing(test),
+        words.interval(gate, test) if known else "none",
+        words.margin(gate, test),
+        words.e_value(test.e_reject if test.result == "fail" else test.e_promote) if known else "none",
+        words.sequential_p(test.e_reject if test.result == "fail" else test.e_promote) if known else "none",
+    ]
+
+
+def _row(cells: list[str] | tuple[str, ...]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,244 @@
+"""The inbox: a durable queue in one SQLite file. What is committed here has been handed over.
+
+Write-ahead log, synchronous=FULL: a commit survives the loss of power as well as kill -9. One transaction holds many
+exchanges, so the cost of the disk is shared. Mode 0600 and secure_delete: it holds bodies that the log will not have.
+"""
+
+import os
+import sqlite3
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Final
+
+from gnomon.errors import GnomonError, StateError
+
+_LAYOUT: Final = 1
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+-- seq: the order of arrival; frame: msgpack of frames.Exchange
+CREATE TABLE IF NOT EXISTS exchanges (
+    seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, time_us INTEGER NOT NULL, frame BLOB NOT NULL);
+-- place: results of one batch are contiguous; result: msgpack of batches.Result
+CREATE TABLE IF NOT EXISTS results (
+    place INTEGER PRIMARY KEY, batch INTEGER NOT NULL, seq INTEGER NOT NULL, result BLOB NOT NULL);
+-- per gateway instance: the highest number committed
+CREATE TABLE IF NOT EXISTS instances (instance TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS received (
+    instance TEXT, epoch INTEGER, count INTEGER NOT NULL, PRIMARY KEY (instance, epoch)) WITHOUT ROWID;
+-- final states of what is in the log
+CREATE TABLE IF NOT EXISTS logged (
+    epoch INTEGER, state TEXT, count INTEGER NOT NULL, PRIMARY KEY (epoch, state)) WITHOUT ROWID;
+"""
+_ADD_RECEIVED: Final = """INSERT INTO received VALUES (?, ?, ?)
+    ON CONFLICT DO UPDATE SET count = count + excluded.count"""
+_ADD_LOGGED: Final = """INSERT INTO logged VALUES (?, ?, ?)
+    ON CONFLICT DO UPDATE SET count = count + excluded.count"""
+_RAISE_NUMBER: Final = """INSERT INTO instances VALUES (?, ?)
+    ON CONFLICT DO UPDATE SET number = max(number, excluded.number)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One exchange as it is committed."""
+
+    seq: int
+    id: bytes
+    time_us: int
+    instance: str
+    number: int
+    epoch: int
+    frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The end of one exchange, committed before it is appended to the log."""
+
+    place: int
+    batch: int
+    seq: int
+    result: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """A batch that is in the log: its rows go, its states are counted."""
+
+    batch: int
+    places: tuple[int, int]
+    seqs: Sequence[int]
+    states: dict[tuple[int, str], int]
+    """By epoch and state."""
+
+
+@dataclass(slots=True)
+class Group:
+    """What one transaction commits."""
+
+    arrivals: list[Arrival] = field(default_factory=list)
+    finished: list[Finished] = field(default_factory=list)
+    logged: list[Logged] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.arrivals or self.finished or self.logged)
+
+
+def path_of(url: str) -> Path:
+    """The file of an inbox URL, `sqlite:///path`.
+
+    Raises GnomonError for another kind of queue.
+    """
+    if not url.startswith("sqlite:///"):
+        raise GnomonError(f"the queue {url!r} is of a kind that is not known; write sqlite:///path/to/inbox.db")
+    return Path(url.removeprefix("sqlite:///"))
+
+
+class Inbox:
+    """The file. One thread at a time."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its other files the same mode
+        self.path = path
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._db.executescript(
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON; PRAGMA cache_size=-16000;"
+        )
+        self._check_layout()
+        self._db.executescript(_SCHEMA)
+        self.identity = self._about("identity", uuid.uuid4().hex)
+        """Names this file in the log's transactions: a new inbox counts its batches from 1 again."""
+
+    def _check_layout(self) -> None:
+        (found,) = self._db.execute("PRAGMA user_version").fetchone()
+        if found > _LAYOUT:
+            raise StateError(
+                f"{self.path} has layout {found}, this version of Gnomon knows {_LAYOUT}; use the version that wrote it"
+            )
+        self._db.execute(f"PRAGMA user_version={_LAYOUT}")
+
+    def _about(self, name: str, default: str) -> str:
+        self._db.execute("INSERT OR IGNORE INTO about VALUES (?, ?)", (name, default))
+        (value,) = self._db.execute("SELECT value FROM about WHERE name = ?", (name,)).fetchone()
+        return str(value)
+
+    # writing -------------------------------------------------------------------------------------------------------
+
+    def commit(self, group: Group) -> None:
+        """Commit all of it or nothing. An exchange whose id is there already is ignored.
+
+        Raises sqlite3.Error; then nothing of the group is committed.
+        """
+        db = self._db
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            self._arrive(group.arrivals)
+            db.executemany(
+                "INSERT INTO results VALUES (?, ?, ?, ?)",
+                [(each.place, each.batch, each.seq, each.result) for each in group.finished],
+            )
+            for batch in group.logged:
+                self._remove(batch)
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+
+    def _arrive(self, arrivals: list[Arrival]) -> None:
+        if not arrivals:
+            return
+        db = self._db
+        before = db.total_changes
+        db.executemany(
+            "INSERT OR IGNORE INTO exchanges VALUES (?, ?, ?, ?)",
+            [(each.seq, each.id, each.time_us, each.frame) for each in arrivals],
+        )
+        new: Iterable[Arrival] = arrivals
+        if db.total_changes - before != len(arrivals):
+            low, high = arrivals[0].seq, arrivals[-1].seq
+            there = {seq for (seq,) in db.execute("SELECT seq FROM exchanges WHERE seq BETWEEN ? AND ?", (low, high))}
+            new = [each for each in arrivals if each.seq in there]
+        received: dict[tuple[str, int], int] = {}
+        for each in new:
+            received[each.instance, each.epoch] = received.get((each.instance, each.epoch), 0) + 1
+        db.executemany(_ADD_RECEIVED, [(*key, count) for key, count in received.items()])
+        highest = {each.instance: each.number for each in arrivals}  # in order: the last one is the highest
+        db.executemany(_RAISE_NUMBER, list(highest.items()))
+
+    def _remove(self, batch: Logged) -> None:
+        db = self._db
+        db.execute("DELETE FROM results WHERE place BETWEEN ? AND ?", batch.places)
+        db.executemany("DELETE FROM exchanges WHERE seq BETWEEN ? AND ?", _ranges(batch.seqs))
+        db.executemany(_ADD_LOGGED, [(*key, count) for key, count in batch.states.items()])
+        db.execute(
+            "INSERT INTO about VALUES ('batch', ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+            (str(batch.batch),),
+        )
+
+    def scrub(self) -> None:
+        """Empty the write-ahead log, which still holds what has been removed."""
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+
+    def close(self) -> None:
+        """Close the file, its write-ahead log emptied."""
+        self._db.close()
+
+    # reading -------------------------------------------------------------------------------------------------------
+
+    def last_batch(self) -> int:
+        """The highest number that a batch has had; 0: none."""
+        logged = self._db.execute("SELECT value FROM about WHERE name = 'batch'").fetchone()
+        (open_,) = self._db.execute("SELECT max(batch) FROM results").fetchone()
+        return max(int(logged[0]) if logged else 0, open_ or 0)
+
+    def last_seq(self) -> int:
+        """The highest arrival that is still here."""
+        return int(self._db.execute("SELECT max(seq) FROM exchanges").fetchone()[0] or 0)
+
+    def numbers(self) -> dict[str, int]:
+        """The highest number committed, by gateway instance."""
+        return dict(self._db.execute("SELECT instance, number FROM instances"))
+
+    def received(self) -> dict[tuple[str, int], int]:
+        """Exchanges committed so far, by gateway instance and epoch."""
+        return {(instance, epoch): count for instance, epoch, count in self._db.execute("SELECT * FROM received")}
+
+    def logged(self) -> dict[tuple[int, str], int]:
+        """Exchanges in the log, by epoch and final state."""
+        return {(epoch, state): count for epoch, state, count in self._db.execute("SELECT * FROM logged")}
+
+    def times(self) -> list[tuple[int, int]]:
+        """Arrival and request time of everything that is here."""
+        return self._db.execute("SELECT seq, time_us FROM exchanges ORDER BY seq").fetchall()
+
+    def waiting(self, after: int, count: int) -> list[tuple[int, bytes]]:
+        """Arrivals later than `after` that are not finished, oldest first: seq and frame."""
+        return self._db.execute(
+            "SELECT seq, frame FROM exchanges WHERE seq > ? AND seq NOT IN (SELECT seq FROM results) ORDER BY seq LIMIT ?",
+            (after, count),
+        ).fetchall()
+
+    def unfinished_batches(self) -> Iterator[tuple[int, list[tuple[int, int, bytes, bytes]]]]:
+        """Batches that were not removed before the last end: number, and place, seq, frame, result of each."""
+        numbers = [number for (number,) in self._db.execute("SELECT DISTINCT batch FROM results ORDER BY batch")]
+        for number in numbers:
+            yield (
+                number,
+                self._db.execute(
+                    "SELECT place, seq, frame, result FROM results JOIN exchanges USING (seq) WHERE batch = ? ORDER BY place",
+                    (number,),
+                ).fetchall(),
+            )
+
+
+def _ranges(seqs: Sequence[int]) -> list[tuple[int, int]]:
+    """The same numbers as few closed intervals."""
+    found = []
+    for _, run in groupby(enumerate(sorted(seqs)), key=lambda pair: pair[1] - pair[0]):
+        members = [seq for _, seq in run]
+        found.append((members[0], members[-1]))
+    return found

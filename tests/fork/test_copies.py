@@ -1,0 +1,195 @@
+"""Copies: numbered, acknowledged, sent again, inside their budget; and a fault of ours costs the copy alone."""
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from gnomon.fork.sampling import coin
+from gnomon.records import counters, frames
+from gnomon.records.process import Epoch, Upstream
+from tests.fork.harness import Backend, Receiver, wait_for
+
+POST = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
+
+
+def test_sync_mode_starts_the_call_with_the_request_and_settles_after_production(around):
+    _, gateway, receiver = around(lambda head, _: [0.3, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"])
+    gateway.talk(POST)
+    gateway.settled()
+    hello, call, settled = receiver.frames
+    assert (type(hello), type(call), type(settled)) == (frames.Hello, frames.Call, frames.Settled)
+    assert call.request.id == settled.id
+    assert settled.number == 1
+    assert 250_000 < settled.answer.latency_us < 5_000_000
+    assert settled.answer.started_us >= call.request.time_us
+
+
+def test_async_mode_sends_the_exchange_whole(around):
+    _, gateway, receiver = around(mode="async")
+    gateway.talk(POST)
+    gateway.settled()
+    (exchange,) = receiver.of(frames.Exchange)
+    assert (exchange.request.body, exchange.answer.body, exchange.late) == (b"{}", b"ok", False)
+
+
+def test_what_was_not_acknowledged_is_sent_again_whole_and_in_order(around):
+    _, gateway, receiver = around(acknowledge=lambda frame: False)
+    for _ in range(5):
+        gateway.talk(POST)
+    wait_for(lambda: len(receiver.of(frames.Settled)) == 5)
+    assert gateway.counters().handed_over == 0
+    receiver.close()
+
+    again = Receiver(gateway.folder / "runner.sock")
+    gateway.settled()
+
+    seen = again.of(frames.Exchange)
+    assert [frame.number for frame in seen] == [1, 2, 3, 4, 5]
+    assert all(frame.late and frame.request.body == b"{}" for frame in seen)
+    assert gateway.counters().handed_over == 5
+    assert gateway.control({"status": True})["held_bytes"] == 0
+    again.close()
+
+
+def test_copies_wait_for_a_runner_inside_the_budget_and_are_then_shed(around):
+    _, gateway, _ = around(receiver=False, capture_budget=10_000)
+    for _ in range(20):
+        assert gateway.talk(POST).endswith(b"ok")
+    sums = gateway.counters()
+    kept = 20 - sums.states["shed:unavailable"]
+    assert 0 < kept < 12
+    assert gateway.control({"status": True})["held_bytes"] <= 10_000
+
+    receiver = Receiver(gateway.folder / "runner.sock")
+    assert gateway.settled().handed_over == kept
+    receiver.close()
+
+
+def test_a_runner_that_reads_nothing_costs_memory_inside_the_budget_alone(around):
+    _, gateway, _ = around(acknowledge=lambda frame: time.sleep(60), capture_budget=50_000)
+    for _ in range(80):
+        assert gateway.talk(POST).endswith(b"ok")
+    sums = gateway.counters()
+    assert sums.states["shed:memory"] > 20
+    assert gateway.control({"status": True})["held_bytes"] <= 50_000
+
+
+def test_counters_survive_kill_9_and_tell_that_the_gateway_is_dead(around):
+    _, gateway, _ = around(
+        lambda head, _: b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", acknowledge=lambda frame: False
+    )
+    for _ in range(3):
+        gateway.talk(POST)
+    gateway.talk(b"GET /else HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    (before,) = counters.read_all(gateway.folder)
+    assert before.alive
+    os.kill(gateway.process.pid, signal.SIGKILL)
+    gateway.process.wait()
+    (after,) = counters.read_all(gateway.folder)
+    assert not after.alive
+    assert (after.seen, after.handed_over, after.states) == (4, 0, {"passed": 1})
+
+
+def test_the_frontier_waits_for_the_oldest_open_exchange(around):
+    _, gateway, receiver = around(acknowledge=lambda frame: frame.number != 1)
+    gateway.talk(POST)
+    (call,) = wait_for(lambda: receiver.of(frames.Call))
+    time.sleep(0.2)
+    (held,) = counters.read_all(gateway.folder)
+    assert held.frontier_us == call.request.time_us
+    gateway.talk(POST)  # its acknowledgement covers both
+    gateway.settled()
+    time.sleep(0.2)
+    (moved,) = counters.read_all(gateway.folder)
+    assert moved.frontier_us > call.request.time_us
+
+
+def test_the_coin_is_fair_and_can_be_tossed_again(around):
+    rate = (1 << 32) // 4
+    _, gateway, receiver = around(shadow_rate=rate)
+    for _ in range(200):
+        gateway.talk(POST)
+    sums = gateway.settled()
+    assert 25 < sums.handed_over < 80
+    assert sums.states["unsampled"] == 200 - sums.handed_over
+    key = bytes.fromhex("ab" * 32)
+    assert all(coin(key, call.request.id) < rate for call in receiver.of(frames.Call))
+
+
+def test_a_rate_limit_sheds_before_either_arm_is_called(around):
+    _, gateway, _ = around(per_second=3)
+    for _ in range(10):
+        assert gateway.talk(POST).endswith(b"ok")
+    assert 1 <= gateway.settled().handed_over <= 6
+    assert gateway.counters().states["shed:budget"] >= 4
+
+
+STEPS = {
+    "the decision": "import gnomon.fork.gateway as m; m.Gateway.toss",
+    "the headers": "import gnomon.fork.gateway as m; m.Gateway.allowed",
+    "the request's body": "import gnomon.fork.capture as m; m.Copy.request_part",
+    "the call": "import gnomon.fork.capture as m; m.Link.call",
+    "the answer's body": "import gnomon.fork.capture as m; m.Copy.answer_part",
+    "the hand-over": "import gnomon.fork.capture as m; m.Link.hand_over",
+    "the encoder": "import gnomon.fork.capture as m; m.Link._encoded",
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_fault_in_shadow_code_costs_the_copy_and_never_the_answer(around, step):
+    patch = f"def boom(*a, **k): raise RuntimeError('planted')\n{STEPS[step]} = boom"
+    _, gateway, receiver = around(patch=patch)
+    for _ in range(3):
+        assert gateway.talk(POST).endswith(b"\r\n\r\nok")
+    sums = gateway.settled()
+    assert (sums.seen, sums.handed_over, sums.states) == (3, 0, {"shed:bug": 3})
+    assert gateway.errors().count("planted") == 1
+    assert not receiver.of(frames.Settled)
+    assert gateway.control({"status": True})["held_bytes"] == 0
+
+
+def test_an_epoch_switches_who_serves_and_is_kept_for_the_next_start(around, tmp_path):
+    other = Backend(lambda head, _: b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nnew")
+    arm = Upstream(url=f"http://127.0.0.1:{other.port}", version="2", timeout_us=None, authorization_env=None)
+    _, gateway, receiver = around(candidate=arm)
+    assert gateway.talk(POST).endswith(b"ok")
+    assert gateway.control({"epoch": {"number": 2, "serving": "candidate"}}) == {"ok": True, "epoch": 2}
+    assert gateway.talk(POST).endswith(b"new")
+    assert gateway.control({"epoch": {"number": 1, "serving": "production"}})["epoch"] == 2
+    assert gateway.talk(POST).endswith(b"new")
+    gateway.settled()
+    assert [(c.request.epoch, c.request.serving) for c in receiver.of(frames.Call)] == [
+        (1, "production"),
+        (2, "candidate"),
+        (2, "candidate"),
+    ]
+    gateway.stop()
+    gateway.start()
+    assert gateway.talk(POST).endswith(b"new")
+    by_epoch = {each.epoch for each in counters.read_all(gateway.folder)}
+    assert by_epoch == {1, 2}
+    other.close()
+
+
+def test_the_gateway_says_what_is_wrong_with_a_message_it_does_not_understand(around):
+    _, gateway, _ = around()
+    assert gateway.control({"epoch": {"number": "x"}})["ok"] is False
+    assert gateway.control({"epoch": {"number": 2, "serving": "nobody"}})["ok"] is False
+    assert gateway.talk(POST).endswith(b"ok")
+    assert Epoch(number=1, serving="production").number == gateway.control({"status": True})["epoch"]
+
+
+def test_a_drain_answers_what_was_asked_and_hands_it_over(around):
+    _, gateway, _ = around(lambda head, _: [0.5, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"])
+    got = []
+    client = threading.Thread(target=lambda: got.append(gateway.talk(POST)))
+    client.start()
+    wait_for(lambda: gateway.counters().seen)
+    gateway.process.send_signal(signal.SIGTERM)
+    client.join()
+    assert gateway.process.wait(30) == 0
+    assert got[0].endswith(b"ok")
+    assert gateway.counters().handed_over == 1

@@ -1,0 +1,196 @@
+"""Well-formed requests reach the model unchanged; ill-formed heads never do."""
+
+import socket
+import time
+
+import pytest
+
+from gnomon.records import frames
+from tests.fork.conftest import OK
+
+POST = b"POST /predict HTTP/1.1\r\nHost: x\r\n"
+END = b"Connection: close\r\n"
+
+ILL = {
+    "no host": (b"POST /predict HTTP/1.1\r\n\r\n", 400),
+    "two hosts": (b"POST /predict HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+    "an empty host": (b"POST /predict HTTP/1.1\r\nHost:\r\n\r\n", 400),
+    "a host with a path": (b"POST /predict HTTP/1.1\r\nHost: a/b\r\n\r\n", 400),
+    "a host with a user": (b"GET http://u@h/ HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+    "version 2.0": (b"POST /predict HTTP/2.0\r\nHost: x\r\n\r\n", 505),
+    "version 0.9": (b"GET /predict HTTP/0.9\r\nHost: x\r\n\r\n", 505),
+    "no version": (b"GET /predict\r\n\r\n", 505),
+    "gzip as transfer coding": (POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n", 501),
+    "chunked in 1.0": (b"POST /predict HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+    "length and chunked": (POST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+    "two lengths": (POST + b"Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc", 400),
+    "a listed length": (POST + b"Content-Length: 3, 3\r\n\r\nabc", 400),
+    "a signed length": (POST + b"Content-Length: +3\r\n\r\nabc", 400),
+    "an empty length": (POST + b"Content-Length:\r\n\r\n", 400),
+    "a space before the colon": (POST + b"X-A : 1\r\n\r\n", 400),
+    "a folded line": (POST + b"X-A: 1\r\n 2\r\n\r\n", 400),
+    "a bare line feed": (b"POST /predict HTTP/1.1\nHost: x\n\n", 400),
+    "a NUL in a value": (POST + b"X-A: a\0b\r\n\r\n", 400),
+    "no such method": (b"FETCH /predict HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+    "CONNECT": (b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", 501),
+    "a target that is no path": (b"GET predict HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+    "a long target": (b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414),
+    "a long head": (POST + b"".join(b"X-%d: " % n + b"a" * 1000 + b"\r\n" for n in range(80)) + b"\r\n", 431),
+    "a head without an end": (POST + b"X-A: " + b"a" * 90_000, 431),
+    "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+}
+
+
+@pytest.mark.parametrize("name", ILL)
+def test_an_ill_formed_head_is_refused_and_no_model_sees_it(around, name):
+    data, status = ILL[name]
+    backend, gateway, _ = around()
+
+    whole = gateway.talk(data)
+    bytewise = gateway.talk(*[data[at : at + 1] for at in range(min(len(data), 400))], data[400:])
+
+    for answer in (whole, bytewise):
+        assert answer.startswith(b"HTTP/1.1 %d " % status), answer
+        assert b"application/problem+json" in answer
+    assert backend.requests == []
+    sums = gateway.settled()
+    assert sums.invalid_head + sums.seen == 2
+
+
+WELL = {
+    "no body": (POST + END + b"\r\n", b""),
+    "a length": (POST + END + b"Content-Length: 3\r\n\r\nabc", b"abc"),
+    "chunked": (POST + END + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n2;x=y\r\nbc\r\n0\r\n\r\n", b"abc"),
+    "chunked in capitals": (POST + END + b"TRANSFER-ENCODING: Chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", b"abc"),
+    "trailers": (POST + END + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n", b"abc"),
+    "HTTP/1.0": (b"POST /predict HTTP/1.0\r\nContent-Length: 3\r\nHost: x\r\n\r\nabc", b"abc"),
+    "HTTP/1.0 kept alive": (
+        b"POST /predict HTTP/1.0\r\nHost: x\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc",
+        b"abc",
+    ),
+    "absolute form": (b"POST http://y:1/predict HTTP/1.1\r\nHost: x\r\n" + END + b"Content-Length: 1\r\n\r\nz", b"z"),
+    "a query": (b"POST /predict?a=%20b HTTP/1.1\r\nHost: x\r\n" + END + b"Content-Length: 1\r\n\r\nz", b"z"),
+    "an empty line first": (b"\r\n" + POST + END + b"Content-Length: 1\r\n\r\nz", b"z"),
+    "h2c offered": (
+        POST + b"Connection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+        b"Content-Length: 3\r\n\r\nabc",
+        b"abc",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WELL)
+def test_a_well_formed_request_arrives_whole_and_its_copy_too(around, name):
+    data, body = WELL[name]
+    backend, gateway, receiver = around()
+
+    for pieces in ([data], [data[at : at + 1] for at in range(len(data))]):
+        assert gateway.talk(*pieces).endswith(b"\r\n\r\nok"), pieces
+
+    assert [got for _, got in backend.requests] == [body, body]
+    sums = gateway.settled()
+    assert (sums.seen, sums.handed_over, sums.states) == (2, 2, {})
+    copied = [f.request.body for f in receiver.frames if isinstance(f, frames.Call | frames.Exchange)]
+    assert copied == [body, body]
+
+
+def test_hop_by_hop_headers_stay_on_their_hop(around):
+    answer = (
+        b"HTTP/1.1 200 OK\r\nConnection: X-Secret, keep-alive\r\nX-Secret: 1\r\nKeep-Alive: timeout=9\r\n"
+        b"X-Kept: 2\r\nx-gnomon-id: forged\r\nContent-Length: 2\r\n\r\nok"
+    )
+    backend, gateway, _ = around(lambda head, body: answer)
+    got = gateway.talk(
+        b"POST /predict HTTP/1.1\r\nHost: x\r\nConnection: close, X-Mine\r\nX-Mine: 1\r\nTE: trailers\r\nX-Stays: 2\r\n"
+        b"X-Gnomon-Shadow: 1\r\nX-Forwarded-For: 10.1.1.1\r\nX-Request-Id: abc\r\nContent-Length: 0\r\n\r\n"
+    )
+    head = backend.requests[0][0]
+    for absent in (b"X-Mine", b"TE:", b"Gnomon-Shadow"):
+        assert absent not in head, head
+    for present in (
+        b"X-Stays: 2",
+        b"X-Forwarded-For: 10.1.1.1, 127.0.0.1",
+        b"X-Forwarded-Host: x",
+        b"X-Request-Id: abc",
+    ):
+        assert present in head, head
+    for absent in (b"X-Secret", b"Keep-Alive: timeout", b"forged"):
+        assert absent not in got, got
+    assert b"X-Kept: 2" in got
+    assert got.count(b"x-gnomon-id: ") == 1
+
+
+def test_pipelined_requests_are_answered_in_their_order(around):
+    def script(head, body):
+        said = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+        return [0.15 if body == b"0" else 0.0, said]
+
+    _, gateway, _ = around(script)
+    requests = [POST + b"Content-Length: 1\r\n\r\n%d" % n for n in range(8)]
+    got = gateway.talk(b"".join(requests), POST + END + b"Content-Length: 1\r\n\r\n8")
+    assert [part[:1] for part in got.split(b"\r\n\r\n")[1:]] == [b"%d" % n for n in range(9)]
+    assert gateway.settled().handed_over == 9
+
+
+def test_too_many_pipelined_requests_are_refused_and_the_first_ones_answered(around):
+    _, gateway, _ = around(lambda head, body: [0.2, OK])
+    got = gateway.talk(b"".join(POST + b"Content-Length: 0\r\n\r\n" for _ in range(100)))
+    assert got.count(b"HTTP/1.1 200") == 64
+    assert got.count(b"HTTP/1.1 503") == 1
+    assert gateway.settled().states == {"refused:overloaded": 1}
+
+
+def test_an_invalid_body_is_answered_400_and_its_copy_is_guarded(around):
+    backend, gateway, _ = around()
+    got = gateway.talk(POST + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nXX\r\n")
+    assert got.startswith(b"HTTP/1.1 400 ")
+    assert backend.requests == []
+    assert gateway.settled().states == {"guarded:invalid_body": 1}
+
+
+def test_a_client_that_leaves_closes_the_models_call(around):
+    _, gateway, _ = around(lambda head, body: [5.0, OK])
+    with socket.create_connection(("127.0.0.1", gateway.port)) as client:
+        client.sendall(POST + b"Content-Length: 0\r\n\r\n")
+        time.sleep(0.2)
+    assert gateway.settled().states == {"cancelled": 1}
+
+
+def test_expect_100_continue_is_the_models_to_answer(around):
+    _, gateway, _ = around(lambda head, body: [OK])
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as client:
+        client.sendall(POST + END + b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n")
+        time.sleep(0.1)
+        client.sendall(b"abc")
+        assert client.makefile("rb").read().endswith(b"ok")
+
+
+def test_requests_that_are_not_on_a_route_pass_and_are_counted(around):
+    _, gateway, receiver = around()
+    gateway.talk(b"GET /predict HTTP/1.1\r\nHost: x\r\n" + END + b"\r\n")
+    gateway.talk(b"POST /other HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n" + END + b"\r\n")
+    sums = gateway.settled()
+    assert sums.states == {"passed": 2}
+    assert len(receiver.frames) == 1  # hello
+
+
+def test_a_websocket_is_passed_through_and_not_shadowed(around):
+    def script(head, body):
+        assert b"Upgrade: websocket" in head
+        return [
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+            b"from the model",
+            0.3,
+            None,
+        ]
+
+    _, gateway, _ = around(script, routes=(("GET", "/ws"),))
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as client:
+        client.sendall(
+            b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: a\r\n"
+            b"Sec-WebSocket-Version: 13\r\n\r\n"
+        )
+        got = client.makefile("rb").read()
+    assert got.startswith(b"HTTP/1.1 101 ")
+    assert got.endswith(b"from the model")
+    assert gateway.settled().states == {"guarded:upgrade": 1}
