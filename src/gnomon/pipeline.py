@@ -41,8 +41,8 @@ Say = Callable[[str], None]
 def register(settings: Settings, state: State, path: Path, *, say: Say) -> tuple[Trial, Plan]:
     """Seal the plan in `path`, or continue its trial.
 
-    Raises PlanError with all problems; Unreachable when a model of a new trial does not answer. On a trial that goes on,
-    a dead candidate is only said: production has to be served.
+    Raises PlanError with all problems; Unreachable when a model of a new trial does not answer. On a trial that goes
+    on, a dead model is only said: production has to be served as soon as it is back.
     """
     loaded = load.read(path)
     sealed = seal.seal(loaded.document)
@@ -156,8 +156,8 @@ def _verify_file(state: State, trial: Trial, plan_path: Path | None) -> None:
         return
     named = f"; it is the plan of {later[0]}" if later else ""
     raise IntegrityError(
-        f"{path} was edited after {trial.id} was sealed: its digest is {digest[:12]}, sealed was {trial.digest[:12]}{named}; "
-        "put the sealed text back, or serve the edited file as a new trial"
+        f"{path} was edited after {trial.id} was sealed: its digest is {digest[:12]}, sealed was {trial.digest[:12]}"
+        f"{named}; put the sealed text back, or serve the edited file as a new trial"
     )
 
 

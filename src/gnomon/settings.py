@@ -1,4 +1,4 @@
-"""Settings: where things live. `gnomon.toml` in the working directory, then `GNOMON_*` in the environment, which wins."""
+"""Settings: where things live. `gnomon.toml` in the working directory, and `GNOMON_*` variables, which win over it."""
 
 import hashlib
 import os

@@ -29,8 +29,8 @@ def promote(
 ) -> Epoch:
     """Let the candidate serve; production becomes the shadow.
 
-    `verify` recomputes the trial's last verdict and raises IntegrityError when it cannot. With `override` (a reason, kept
-    in the audit chain) the verdict is not asked.
+    `verify` recomputes the trial's last verdict and raises IntegrityError when it cannot. With `override` (a reason,
+    kept in the audit chain) the verdict is not asked.
 
     Raises StateError when the last verdict is not `promote`, or the candidate serves already: nothing was changed.
     """

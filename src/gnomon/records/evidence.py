@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from msgspec import field
+
 from gnomon.records import Record
 
 GRID: Final = 40
@@ -64,7 +66,7 @@ class Evidence(Record, frozen=True, kw_only=True):
     """One for each test, in the plan's order."""
     lost_share_ppm: dict[str, int]
     """By cell name: lost of sampled."""
-    sampled: dict[str, tuple[int, int]] = {}
+    sampled: dict[str, tuple[int, int]] = field(default_factory=dict)
     """The same, exactly: lost and sampled exchanges. Lost ones without a row count in `overall` only."""
     ledger: dict[str, int]
     """Sums by state over all process instances, with `seen`, `handed_over`, `received`, `open`, `invalid_head`."""

@@ -24,7 +24,8 @@ class TestResult(Record, frozen=True, kw_only=True):
     units: int
     needed: int
     estimate: float | None
-    """Mean of D over settled units, the unknown taken as worst; None: no data. 9 digits."""
+    """Mean of D over settled units, the unknown taken as worst (before the first closed cycle: as best); None: no data.
+    9 digits."""
     lower: float | None
     """Lower end of the anytime-valid interval at alpha (one-sided)."""
     upper: float | None

@@ -13,13 +13,13 @@ __all__ = ["Report", "build", "html", "json", "markdown", "report_schema"]
 
 def html(report: Report) -> str:
     """One offline page: verdict, gates as a forest plot, segments, latency, agreement, ledger, disagreements."""
-    from gnomon.report import page
+    from gnomon.report.page import render
 
-    return page.render(report)
+    return render(report)
 
 
 def markdown(report: Report) -> str:
     """A comment for a pull request: verdict, table of gates, ledger, digest. No answer of a model is in it."""
-    from gnomon.report import comment
+    from gnomon.report.comment import render
 
-    return comment.render(report)
+    return render(report)

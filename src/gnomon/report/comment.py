@@ -17,7 +17,7 @@ _ORDER: Final = {"fail": 0, "inconclusive": 1, "pass": 2}
 
 def render(report: Report) -> str:
     """Verdict, table of gates, ledger line, digest."""
-    verdict, declared, trial = report.verdict, report.declared, report.trial
+    verdict, trial = report.verdict, report.trial
     shown, left_out = _rows(verdict.tests)
     reasons = {test.reason for test in verdict.tests}
     lines = [
@@ -25,8 +25,7 @@ def render(report: Report) -> str:
         "",
         f"**{escape(verdict.sentence)}**",
         "",
-        f"Candidate {escape(declared.candidate)} against production {escape(declared.production)}. "
-        f"{escape(declared.question)}",
+        _arms(report),
         "",
         *(f"- {escape(remark)}" for remark in verdict.reasons if remark not in reasons),
         "",
@@ -39,14 +38,26 @@ def render(report: Report) -> str:
         "",
         f"**Ledger:** {escape(words.ledger_sum(verdict.ledger)['sentence'])}",
         "",
-        f"Plan `{verdict.plan_digest[:16]}`, log up to {words.utc(verdict.watermark_us)}, looked at "
-        f"{words.utc(verdict.as_of_us)}, gnomon {escape(verdict.program)}. Recompute: `gnomon verify {trial.id}`",
+        _provenance(report),
     ]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
 
 
+def _arms(report: Report) -> str:
+    declared = report.declared
+    arms = f"Candidate {escape(declared.candidate)} against production {escape(declared.production)}."
+    return f"{arms} {escape(declared.question)}"
+
+
+def _provenance(report: Report) -> str:
+    verdict = report.verdict
+    times = f"log up to {words.utc(verdict.watermark_us)}, looked at {words.utc(verdict.as_of_us)}"
+    program = f"gnomon {escape(verdict.program)}"
+    return f"Plan `{verdict.plan_digest[:16]}`, {times}, {program}. Recompute: `gnomon verify {report.trial.id}`"
+
+
 def escape(text: str) -> str:
-    """The text as Markdown shows it literally: on one line, no table cell, link, mention, tag or formula begins in it."""
+    """The text on one line as Markdown shows it literally: no cell, link, mention, tag or formula begins in it."""
     line = " ".join(words.clean(text).split())
     line = _SPECIAL.sub(r"\\\1", line.replace("&", "&amp;")).replace("<", "&lt;").replace(">", "&gt;")
     # A zero-width space keeps mentions, issue numbers and bare addresses from becoming links.

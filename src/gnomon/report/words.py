@@ -3,6 +3,7 @@
 import json
 import re
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Final
 
 from gnomon.records.plan import Gate
@@ -181,7 +182,7 @@ def _decimals(number: float) -> str:
     if number == 0:
         return "0"
     shown = f"{number:.1f}" if number >= 1 else f"{number:.2f}"
-    return shown if float(shown) else f"{number:.1g}"
+    return shown if float(shown) else f"{Decimal(f'{number:.1g}'):f}"
 
 
 def _signed(number: float) -> str:

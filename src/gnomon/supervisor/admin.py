@@ -81,7 +81,8 @@ def start(address: str, status: Status) -> Callable[[], None]:
     def app(environ: dict[str, Any], respond: Any) -> Iterable[bytes]:  # noqa: ANN401  WSGI's own callable
         path = environ["PATH_INFO"]
         if path == "/metrics":
-            return metrics(environ, respond)
+            found: Iterable[bytes] = metrics(environ, respond)
+            return found
         if path not in {"/healthz", "/readyz", "/status"}:
             return _answer(respond, "404 Not Found", {"error": "try /healthz, /readyz, /status or /metrics"})
         now = status() if path != "/healthz" else {"alive": True}

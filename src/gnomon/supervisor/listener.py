@@ -36,7 +36,7 @@ def bind(address: str, *, key: str) -> socket.socket:
         listener.close()
         reason = reasons.get(error.errno or 0, str(error))
         raise GnomonError(f"{key} {address} cannot be opened: {reason}; end it, or set GNOMON_{key.upper()}") from error
-    listener.setblocking(False)
+    listener.setblocking(False)  # noqa: FBT003  the standard library's signature
     return listener
 
 

@@ -187,8 +187,8 @@ def gateway_config_of(settings: Settings, trial: Trial, plan: Plan, epoch: Epoch
     """All that a gateway needs to know."""
     folder = settings.trial_dir(trial.id)
     (folder / "counters").mkdir(mode=0o700, parents=True, exist_ok=True)
-    selectors = [s.of for s in plan.segments]
-    selectors += [s for s in (plan.unit.cluster, plan.truth and plan.truth.key) if s is not None]
+    key = plan.truth.key if plan.truth else None
+    selectors = [*(s.of for s in plan.segments), *(s for s in (plan.unit.cluster, key) if s is not None)]
     named = {s.name for s in selectors if s.where == "header"}
     production, candidate = (
         Upstream(url=arm.url, version=arm.version, timeout_us=arm.timeout_us, authorization_env=arm.authorization_env)
