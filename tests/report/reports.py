@@ -219,9 +219,7 @@ def a_description(**changes: Any) -> Description:
 
     description = Description(
         latency=(
-            LatencySummary(
-                arm="production", calls=7_824, p50_us=3_120, p90_us=6_480, p99_us=21_300, failed={"5xx": 2}
-            ),
+            LatencySummary(arm="production", calls=7_824, p50_us=3_120, p90_us=6_480, p99_us=21_300, failed={"5xx": 2}),
             LatencySummary(
                 arm="candidate",
                 calls=7_816,
@@ -271,7 +269,9 @@ def a_trial(**changes: Any) -> Trial:
     return structs.replace(trial, **changes)
 
 
-def a_report(counts: Counts, *, plan: Plan | None = None, description: Description | None = None, **changes: Any) -> Report:
+def a_report(
+    counts: Counts, *, plan: Plan | None = None, description: Description | None = None, **changes: Any
+) -> Report:
     plan = plan or a_plan()
     evidence = evidence_of(plan, counts, **changes)
     trial = a_trial()

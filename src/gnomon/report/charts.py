@@ -34,11 +34,13 @@ PALETTE: Final = {
 """Also the names of the page's CSS variables (`--ink`, ...), so that a chart follows light, dark and print."""
 
 _SHAPES: Final = {"pass": "circle", "fail": "cross", "inconclusive": "diamond"}
-_WIDTH: Final = 400
+_WIDTH: Final = 500
 _LABELS: Final = 170
 _STEP: Final = 27
 _QUANTILES: Final = ("p50", "p90", "p99")
 _LABEL_LENGTH: Final = 22
+_PADDING: Final = {"left": 4, "right": 36, "top": 4, "bottom": 4}
+"""On the right there is room for a browser's font that is wider than the one that was measured."""
 
 
 # the gates ---------------------------------------------------------------------------------------------------------
@@ -68,7 +70,7 @@ class _Frame:
 
 
 def _panel(name: str, gate: Gate | None, tests: Sequence[TestResult]) -> Chart:
-    frame = _frame(tests)
+    frame = _frame(gate, tests)
     rows = [_row(gate, test, frame) for test in tests]
     base = alt.Chart(_data(rows))
     y = alt.Y("cell:N", sort=None, title=None, axis=_cell_axis())
@@ -93,7 +95,7 @@ def _panel(name: str, gate: Gate | None, tests: Sequence[TestResult]) -> Chart:
             .encode(y=y, x=x(end), color=colour)
             for end, side in (("lower", "left"), ("upper", "right"))
         ),
-        middle.mark_point(filled=True, size=95, opacity=1).encode(
+        middle.mark_point(filled=True, size=105, opacity=1).encode(
             y=y, x=x("estimate"), color=colour, shape=alt.Shape("shape:N", scale=None)
         ),
         base.mark_text(align="left").encode(y=y, x=alt.value(_WIDTH + 12), text="words:N", color=colour),
@@ -145,15 +147,16 @@ def _ends(test: TestResult) -> tuple[float, float]:
     )
 
 
-def _frame(tests: Sequence[TestResult]) -> _Frame:
+def _frame(gate: Gate | None, tests: Sequence[TestResult]) -> _Frame:
     """Wide enough for the margins and the estimates, and for the intervals as long as these stay readable."""
     margins = [test.margin_ppm / 10_000 for test in tests]
     estimates = [100 * test.estimate for test in tests if test.estimate is not None]
     reach = max(4 * max(margins), 2 * max(map(abs, estimates), default=0.0), 1.0)
-    ends = [_ends(test) for test in tests if test.estimate is not None]
-    low = max(-reach, min([low for low, _ in ends], default=-reach))
-    high = min(reach, max([high for _, high in ends], default=reach))
-    low, high = min([low, -1.6 * max(margins), *estimates]), max([high, 0.0, *estimates])
+    ends = [_ends(test) for test in tests if test.estimate is not None] or [(-reach, reach)]
+    low = min(max(-reach, min(low for low, _ in ends)), -1.6 * max(margins), *estimates)
+    high = max(min(reach, max(high for _, high in ends)), 0.0, *estimates)
+    if gate is not None and words.one_armed(gate):
+        high = 0.0  # a share of bad outcomes ends there
     room = 0.04 * (high - low)
     return _Frame(low - room, high + room)
 
@@ -272,19 +275,21 @@ def agreement(description: Description, output: str, cell: str = "overall") -> C
         x=alt.X(
             "candidate:N",
             sort=order,
-            title="candidate said",
+            title="candidate",
             axis=alt.Axis(
                 orient="top", labelAngle=-35 if max(map(len, order)) > 8 else 0, labelLimit=150, domain=False
             ),
         ),
-        y=alt.Y("production:N", sort=order, title="production said", axis=alt.Axis(labelLimit=150, domain=False)),
+        y=alt.Y(
+            "production:N", sort=order, title="production", axis=alt.Axis(labelLimit=150, domain=False, titlePadding=22)
+        ),
     )
     tiles = base.mark_rect(stroke=PALETTE["line"], strokeWidth=1).encode(
         color=alt.Color("colour:N", scale=None), opacity=alt.Opacity("weight:Q", scale=None)
     )
     outline = base.mark_rect(fillOpacity=0, stroke=PALETTE["line"], strokeWidth=1)
     text = base.mark_text(color=PALETTE["ink"], fontSize=12).encode(text="pairs:N")
-    return _finished(alt.layer(tiles, outline, text).properties(width=alt.Step(64), height=alt.Step(34)))
+    return _finished(alt.layer(tiles, outline, text).properties(width=alt.Step(72), height=alt.Step(42)))
 
 
 def _said_by(matrix: Sequence[tuple[str, str, int]], arm: int, names: Sequence[str]) -> list[str]:
@@ -344,7 +349,7 @@ def _finished(chart: Chart) -> Chart:
     text = {"labelColor": PALETTE["ink"], "titleColor": PALETTE["muted"], "labelFontSize": 12, "titleFontSize": 12}
     lines = {"domainColor": PALETTE["line"], "gridColor": PALETTE["line"], "tickColor": PALETTE["line"]}
     return (
-        chart.configure(font="system-ui, sans-serif", background=PALETTE["paper"], aria=False, padding=4)
+        chart.configure(font="system-ui, sans-serif", background=PALETTE["paper"], aria=False, padding=_PADDING)
         .configure_axis(**text, **lines, gridOpacity=0.6, titleFontWeight="normal", titlePadding=8)
         .configure_title(color=PALETTE["ink"])
         .configure_view(stroke=None)

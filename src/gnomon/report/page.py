@@ -43,6 +43,7 @@ def render(report: Report) -> str:
         forest=_figure(charts.forest(report.verdict, report.declared.gates)),
         forest_text=_forest_text(report),
         gates=[_gate(gate, report.verdict.tests) for gate in report.declared.gates],
+        thresholds=_thresholds(report.verdict),
         segments=_segments(report),
         latency=_figure(charts.latency(report.description, _limit(report))),
         agreements=[_agreement(report, output) for output in report.declared.outputs],
@@ -104,18 +105,27 @@ def _gate(gate: Gate, tests: Sequence[TestResult]) -> dict[str, Any]:
     return {"id": gate.id, "sentence": gate.sentence, "tests": [_test(gate, test) for test in mine]}
 
 
-def _test(gate: Gate, test: TestResult) -> dict[str, str]:
+def _thresholds(verdict: Verdict) -> dict[str, str]:
+    """What an e-value has to reach, the same for every test."""
+    if not verdict.tests:
+        return {"promote": "", "reject": ""}
+    first = verdict.tests[0]
+    return {"promote": f"(≥ {words.e_value(first.promote_at)})", "reject": f"(≥ {words.e_value(first.reject_at)})"}
+
+
+def _test(gate: Gate, test: TestResult) -> dict[str, Any]:
     known = test.estimate is not None
     return {
         "cell": _cell(test),
+        "known": known,
         "result": test.result,
         "mark": words.RESULT_MARKS[test.result],
         "units": words.needed(test),
         "estimate": words.mean(gate, test.estimate) if known else words.nothing(test),
-        "interval": words.interval(gate, test) if known else "none",
+        "interval": words.interval(gate, test),
         "margin": words.margin(gate, test),
-        "e_promote": f"{words.e_value(test.e_promote)} of {words.e_value(test.promote_at)}" if known else "none",
-        "e_reject": f"{words.e_value(test.e_reject)} of {words.e_value(test.reject_at)}" if known else "none",
+        "e_promote": words.e_value(test.e_promote) if known else "none",
+        "e_reject": words.e_value(test.e_reject) if known else "none",
         "p": words.sequential_p(test.e_promote) if known else "none",
         "reason": test.reason,
     }

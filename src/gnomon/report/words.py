@@ -17,7 +17,7 @@ VERDICT_MARKS: Final = {"promote": "✓", "reject": "✕", "continue": "…", "i
 VERDICT_MEANINGS: Final = {
     "promote": "Every test passes on its own evidence.",
     "reject": "At least one test is shown to be worse than its margin. This is final.",
-    "continue": "Nothing is shown yet, in either direction. The trial goes on.",
+    "continue": "Not every test can pass yet, and none is shown to be worse than its margin. The trial goes on.",
     "inconclusive": "The deadline is over and the question could not be settled.",
     "invalid": "The integrity of the trial failed: its numbers must not be used.",
 }
@@ -146,6 +146,8 @@ def e_value(e: float) -> str:
     if e >= 1e6:
         mantissa, exponent = f"{e:.1e}".split("e")
         return f"{mantissa}e{int(exponent)}"
+    if e < 0.001:
+        return "< 0.001"
     return f"{e:,.0f}" if e >= 100 else f"{e:.3g}"
 
 

@@ -1,14 +1,14 @@
 """The candidate's calls: plain HTTP/1.1 over pooled connections, and nothing that the user's client did not send.
 
-Written for what a general client does not give: the two points in time between which both arms are measured (first byte
-written, last byte read), the request target as it came (a URL type rewrites `/a/../b` and `"`), no header of the client's
-own, and to know whether a connection that closed was a reused one. llhttp parses, as it does in the gateway.
+Written for what a general client does not give: the two points in time between which both arms are measured (first
+byte written, last byte read), the request target as it came (a URL type rewrites `/a/../b` and `"`), no header of the
+client's own, and whether a connection that closed was a reused one. llhttp parses, as it does in the gateway.
 """
 
 import asyncio
 import ssl
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 from urllib.parse import urlsplit
 
 import httptools
@@ -141,10 +141,11 @@ class Connection(asyncio.Protocol):
     # asyncio -------------------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        """The connection is open."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are not registered as one
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """It has closed: the end of an answer without a length, or of a call."""
         self._caller.drop(self)
         call, self._call = self._call, None
         if call is None or call.over:
@@ -152,12 +153,13 @@ class Connection(asyncio.Protocol):
         if self._until_close and exc is None:
             call.finish(_outcome(self._status))
         elif self.reused and not self._head_size:
-            # The server may have closed it before the request arrived. Once, on a new connection: our pool is not its fault.
+            # It may have been closed before the request arrived. Once, on a new connection: our pool is not its fault.
             self._caller.reopen(call)
         else:
             call.finish("reset", str(exc or "the connection closed before the answer was complete"))
 
     def data_received(self, data: bytes) -> None:
+        """A piece of the answer."""
         call = self._call
         if call is None:  # it speaks unasked: not to be trusted with the next call
             self.close()
@@ -196,16 +198,19 @@ class Connection(asyncio.Protocol):
     # llhttp's callbacks --------------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
+        """A status line begins."""
         if self._complete:
             self._spoiled = True  # bytes after the answer
         else:
             self._headers = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """One header, or one trailer."""
         if not self._status:
             self._headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
 
     def on_headers_complete(self) -> None:
+        """The head is complete; 1xx heads are passed over."""
         status = self._parser.get_status_code()
         if self._complete or status < 200:
             return
@@ -216,6 +221,7 @@ class Connection(asyncio.Protocol):
         self._complete = self._call is not None and self._call.head_only
 
     def on_body(self, data: bytes) -> None:
+        """A piece of the body."""
         if self._complete:
             self._spoiled = True
             return
@@ -224,6 +230,7 @@ class Connection(asyncio.Protocol):
             self._body.append(data)
 
     def on_message_complete(self) -> None:
+        """The answer is complete."""
         if self._status:
             self._complete = True
 
@@ -313,7 +320,10 @@ class Caller:
             call.finish("refused", f"{self._host}:{self._port} cannot be reached: {reason}")
             return
         call.opening = None
-        connection.start(call)
+        if call.over:
+            self.put(connection)
+        else:
+            connection.start(call)
 
     def _message(self, request: Request) -> bytes:
         lines = [f"{request.method} {self._prefix}{request.target} HTTP/1.1\r\n", self._own]

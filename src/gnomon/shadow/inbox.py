@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from gnomon.errors import GnomonError, StateError
 
@@ -81,6 +81,8 @@ class Group:
     arrivals: list[Arrival] = field(default_factory=list)
     finished: list[Finished] = field(default_factory=list)
     logged: list[Logged] = field(default_factory=list)
+    acks: dict[Any, int] = field(default_factory=dict)
+    """For the one who commits: what may be acknowledged to whom afterwards."""
 
     def __bool__(self) -> bool:
         return bool(self.arrivals or self.finished or self.logged)
@@ -127,15 +129,16 @@ class Inbox:
 
     # writing -------------------------------------------------------------------------------------------------------
 
-    def commit(self, group: Group) -> None:
+    def commit(self, group: Group) -> dict[tuple[str, int], int]:
         """Commit all of it or nothing. An exchange whose id is there already is ignored.
 
+        Returns how many exchanges were received, by gateway instance and epoch.
         Raises sqlite3.Error; then nothing of the group is committed.
         """
         db = self._db
         db.execute("BEGIN IMMEDIATE")
         try:
-            self._arrive(group.arrivals)
+            received = self._arrive(group.arrivals)
             db.executemany(
                 "INSERT INTO results VALUES (?, ?, ?, ?)",
                 [(each.place, each.batch, each.seq, each.result) for each in group.finished],
@@ -147,10 +150,12 @@ class Inbox:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
+        return received
 
-    def _arrive(self, arrivals: list[Arrival]) -> None:
+    def _arrive(self, arrivals: list[Arrival]) -> dict[tuple[str, int], int]:
+        received: dict[tuple[str, int], int] = {}
         if not arrivals:
-            return
+            return received
         db = self._db
         before = db.total_changes
         db.executemany(
@@ -162,12 +167,12 @@ class Inbox:
             low, high = arrivals[0].seq, arrivals[-1].seq
             there = {seq for (seq,) in db.execute("SELECT seq FROM exchanges WHERE seq BETWEEN ? AND ?", (low, high))}
             new = [each for each in arrivals if each.seq in there]
-        received: dict[tuple[str, int], int] = {}
         for each in new:
             received[each.instance, each.epoch] = received.get((each.instance, each.epoch), 0) + 1
         db.executemany(_ADD_RECEIVED, [(*key, count) for key, count in received.items()])
         highest = {each.instance: each.number for each in arrivals}  # in order: the last one is the highest
         db.executemany(_RAISE_NUMBER, list(highest.items()))
+        return received
 
     def _remove(self, batch: Logged) -> None:
         db = self._db
@@ -216,10 +221,9 @@ class Inbox:
         return self._db.execute("SELECT seq, time_us FROM exchanges ORDER BY seq").fetchall()
 
     def waiting(self, after: int, count: int) -> list[tuple[int, bytes]]:
-        """Arrivals later than `after` that are not finished, oldest first: seq and frame."""
+        """Arrivals later than `after`, oldest first: seq and frame."""
         return self._db.execute(
-            "SELECT seq, frame FROM exchanges WHERE seq > ? AND seq NOT IN (SELECT seq FROM results) ORDER BY seq LIMIT ?",
-            (after, count),
+            "SELECT seq, frame FROM exchanges WHERE seq > ? ORDER BY seq LIMIT ?", (after, count)
         ).fetchall()
 
     def unfinished_batches(self) -> Iterator[tuple[int, list[tuple[int, int, bytes, bytes]]]]:
@@ -229,7 +233,8 @@ class Inbox:
             yield (
                 number,
                 self._db.execute(
-                    "SELECT place, seq, frame, result FROM results JOIN exchanges USING (seq) WHERE batch = ? ORDER BY place",
+                    """SELECT place, seq, frame, result FROM results JOIN exchanges USING (seq)
+                    WHERE batch = ? ORDER BY place""",
                     (number,),
                 ).fetchall(),
             )

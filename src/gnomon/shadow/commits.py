@@ -1,0 +1,88 @@
+"""Group commits: what came while one transaction was on its way to the disk goes into the next one, together."""
+
+import asyncio
+import sqlite3
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+from gnomon.shadow.inbox import Group, Inbox
+
+_PAUSE: Final = 0.002
+"""Seconds between two commits: a fuller group costs less, and nobody waits for an acknowledgement."""
+_RETRY: Final = 0.5
+
+T = TypeVar("T")
+Received = dict[tuple[str, int], int]
+"""Exchanges by gateway instance and epoch."""
+
+
+class Commits:
+    """Writes groups to the inbox in a thread of its own, one after another."""
+
+    def __init__(self, inbox: Inbox, *, committed: Callable[[Group, Received], None]) -> None:
+        self.inbox = inbox
+        self._committed = committed
+        self._group = Group()
+        self._wanted = asyncio.Event()
+        self._waiting: list[asyncio.Future[None]] = []
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="inbox")
+        self._task: asyncio.Task[None] | None = None
+        self.failing = False
+
+    def start(self) -> None:
+        """Begin to commit."""
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    @property
+    def group(self) -> Group:
+        """What the next transaction will hold: add to it."""
+        self._wanted.set()
+        return self._group
+
+    async def settle(self) -> None:
+        """Wait until everything that was added before is committed."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(done)
+        self._wanted.set()
+        await done
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """Use the inbox between two commits."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function)
+
+    async def _run(self) -> None:
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            group, self._group = self._group, Group()
+            waiting, self._waiting = self._waiting, []
+            received = await self._commit(group) if group else {}
+            self._committed(group, received)
+            for done in waiting:
+                if not done.done():
+                    done.set_result(None)
+            await asyncio.sleep(_PAUSE)
+
+    async def _commit(self, group: Group) -> Received:
+        """Try until it succeeds: nothing is acknowledged meanwhile, so the gateways keep what they have."""
+        while True:
+            try:
+                received = await self.run(lambda: self.inbox.commit(group))
+            except sqlite3.Error as error:
+                if not self.failing:
+                    sys.stderr.write(f"the inbox cannot be written, trying again: {error}\n")
+                    sys.stderr.flush()
+                self.failing = True
+                await asyncio.sleep(_RETRY)
+            else:
+                self.failing = False
+                return received
+
+    async def stop(self) -> None:
+        """Commit what there is and end."""
+        await self.settle()
+        if self._task is not None:
+            self._task.cancel()
+        self._thread.shutdown(wait=True)

@@ -1,0 +1,254 @@
+"""The runner: frames in; the candidate's call, the comparison and the log out.
+
+In sync mode a call begins with `Call` and is joined by `Settled`. Everything else waits in the inbox, oldest first.
+Nothing is acknowledged before it is committed, nothing leaves the inbox before it is in the log.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from gnomon.clock import Clock
+from gnomon.records.frames import Answer, Exchange, Request, Settled
+from gnomon.records.plan import Arm, Plan
+from gnomon.shadow.batches import Item, Result, Row
+from gnomon.shadow.candidate import Caller
+from gnomon.shadow.commits import Commits
+from gnomon.shadow.flush import Flush
+from gnomon.shadow.inbox import Arrival, Finished, Group, Inbox
+from gnomon.shadow.intake import Gateway, Intake
+from gnomon.shadow.queue import WINDOW, Queue, Work
+
+MakeRow = Callable[..., Row]
+"""`compare.Comparing(plan).row`: (request, production, candidate or None, *, late) to a row of `comparisons`."""
+
+HELD: Final = 50_000
+"""Finished exchanges in memory that the log could not take; then no more calls are made."""
+UNCOMMITTED: Final = 8 << 20
+"""Bytes that have come and are not committed; then no more is read."""
+LEAVING_SECONDS: Final = 5.0
+"""How long a drain waits for the gateways."""
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_exchanges: Final = msgspec.msgpack.Decoder(Exchange)
+
+
+class Runner:
+    """One trial's runner. Call `start`, then `drain`."""
+
+    def __init__(
+        self, plan: Plan, inbox: Inbox, row: MakeRow, *, log_url: str, counters_dir: Path, flush_us: int, clock: Clock
+    ) -> None:
+        self._plan = plan
+        self._inbox = inbox
+        self._row = row
+        self._clock = clock
+        self._sync = plan.fork.mode == "sync"
+        self._numbers = inbox.numbers()
+        self._seq = inbox.last_seq()
+        self._place = 0
+        self._in_flight = 0
+        self._uncommitted = 0
+        self._refilling: asyncio.Task[None] | None = None
+        self._stopping = False
+        self._calls: dict[tuple[Gateway, bytes], Work] = {}
+        self._queue = Queue()
+        self._callers: dict[str, Caller] = {}
+        self._committing = Commits(inbox, committed=self._committed)
+        self.intake = Intake(self)
+        self._flushing = Flush(
+            plan,
+            self._committing,
+            self._queue,
+            connected=self.intake.has,
+            log_url=log_url,
+            counters_dir=counters_dir,
+            flush_us=flush_us,
+            clock=clock,
+        )
+
+    async def start(self, socket: Path) -> None:
+        """Take up what an earlier runner left, then listen."""
+        self._callers = {
+            "candidate": self._caller(self._plan.candidate),
+            "production": self._caller(self._plan.production),
+        }
+        self._committing.start()
+        self._place = await self._flushing.recover()
+        self._pump()
+        self._flushing.start(pump=self._pump)
+        await self.intake.listen(socket)
+
+    def _caller(self, arm: Arm) -> Caller:
+        """Calls to an arm. Without a time limit of its own a call may take as long as a copy may wait."""
+        credentials = os.environ.get(arm.authorization_env, "") if arm.authorization_env else ""
+        return Caller(
+            arm.url,
+            timeout_us=arm.timeout_us or self._plan.fork.expires_after_us,
+            clock=self._clock,
+            authorization=credentials.strip() or None,
+        )
+
+    async def drain(self, *, patience: float) -> None:
+        """Take what gateways still send, finish the calls under way, append, and end.
+
+        What has not been called after `patience` seconds stays in the inbox for the next start.
+        """
+        await self._until(lambda: not self.intake.connections, LEAVING_SECONDS)
+        self.intake.close()
+        self._pump()
+        await self._until(lambda: not (self._in_flight or self._queue.waiting or self._queue.backlog), patience)
+        self._stopping = True
+        for caller in self._callers.values():
+            caller.close()
+        await self._flushing.stop()
+        await self._committing.stop()
+        self._inbox.close()
+
+    async def _until(self, done: Callable[[], bool], seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while not done() and loop.time() < end:  # noqa: ASYNC110  several facts, at the end of a process
+            await asyncio.sleep(0.01)
+
+    # frames --------------------------------------------------------------------------------------------------------
+
+    def greeted(self, gateway: Gateway) -> int:
+        """See intake.Receiver."""
+        return self._numbers.get(gateway.instance, 0)
+
+    def call(self, gateway: Gateway, request: Request) -> None:
+        """See intake.Receiver."""
+        work = Work(request)
+        self._calls[gateway, request.id] = work
+        self._queue.waiting.append(work)
+        self._pump()
+
+    def settled(self, gateway: Gateway, frame: Settled) -> None:
+        """See intake.Receiver."""
+        work = self._calls.pop((gateway, frame.id), None)
+        if work is None:  # never sent by a gateway of ours; over a new connection it sends the whole exchange
+            gateway.close()
+            return
+        work.answer = frame.answer
+        exchange = Exchange(frame.number, work.request, frame.answer, work.late)
+        if not self._arrive(gateway, work, exchange, None):
+            self._drop(work)
+            return
+        self._queue.taken([work.seq])
+        if work.expired or work.observation is not None:
+            self._finish(work)
+
+    def exchange(self, gateway: Gateway, frame: Exchange, payload: bytes) -> None:
+        """See intake.Receiver."""
+        work = Work(frame.request, frame.answer, late=frame.late)
+        if self._arrive(gateway, work, frame, payload) and self._queue.arrived(work):
+            self._pump()
+
+    def dropped(self, gateway: Gateway, id: bytes) -> None:  # noqa: A002  the frame's name for it
+        """See intake.Receiver."""
+        work = self._calls.pop((gateway, id), None)
+        if work is not None:
+            self._drop(work)
+
+    def left(self, gateway: Gateway) -> None:
+        """See intake.Receiver. Calls that are not settled will be sent again whole, or never."""
+        for key in [key for key in self._calls if key[0] is gateway]:
+            self._drop(self._calls.pop(key))
+
+    def _arrive(self, gateway: Gateway, work: Work, frame: Exchange, payload: bytes | None) -> bool:
+        """Give an exchange to the next commit; False when it is a repeat."""
+        group = self._committing.group
+        group.acks[gateway] = frame.number
+        if frame.number <= self._numbers.get(gateway.instance, 0):
+            return False
+        self._numbers[gateway.instance] = frame.number
+        self._seq += 1
+        work.seq = self._seq
+        request = frame.request
+        content = payload or _encode(frame)
+        group.arrivals.append(
+            Arrival(work.seq, request.id, request.time_us, gateway.instance, frame.number, request.epoch, content)
+        )
+        self._queue.oldest.add(work.seq, request.time_us)
+        self._uncommitted += len(content)
+        if self._uncommitted > UNCOMMITTED:
+            self.intake.hold(held=True)
+        return True
+
+    def _committed(self, group: Group, received: Mapping[tuple[str, int], int]) -> None:
+        for key, count in received.items():
+            self._flushing.received[key] = self._flushing.received.get(key, 0) + count
+        if group.arrivals:
+            self._uncommitted -= sum(len(each.frame) for each in group.arrivals)
+            self.intake.hold(held=self._uncommitted > UNCOMMITTED)
+        for gateway, number in group.acks.items():
+            gateway.acknowledge(number)
+
+    # calls ---------------------------------------------------------------------------------------------------------
+
+    def _pump(self) -> None:
+        """Begin as many calls as may be in flight."""
+        waiting, limit, expires_us = self._queue.waiting, self._plan.fork.in_flight, self._plan.fork.expires_after_us
+        while waiting and self._in_flight < limit and self._flushing.held < HELD and not self._stopping:
+            work = waiting.popleft()
+            if work.dropped:
+                continue
+            if self._clock() - work.request.time_us > expires_us:
+                work.expired = True
+                if work.answer is not None:
+                    self._finish(work)
+                continue
+            self._in_flight += 1
+            shadow = "candidate" if work.request.serving == "production" else "production"
+            work.call = self._callers[shadow].call(work.request, partial(self._answered, work))
+        if self._queue.hungry and self._refilling is None and not self._stopping:
+            self._refilling = asyncio.get_running_loop().create_task(self._refill())
+
+    def _answered(self, work: Work, answer: Answer) -> None:
+        self._in_flight -= 1
+        work.call = None
+        work.observation = answer
+        if work.answer is not None:
+            self._finish(work)
+        self._pump()
+
+    def _drop(self, work: Work) -> None:
+        work.dropped = True
+        if work.call is not None:
+            work.call.cancel()
+            work.call = None
+            self._in_flight -= 1
+            self._pump()
+
+    async def _refill(self) -> None:
+        """Read the backlog on. In sync mode these calls cannot begin with production's any more."""
+        try:
+            rows = await self._committing.run(partial(self._inbox.waiting, self._queue.cursor, WINDOW))
+            works = []
+            for seq, frame in rows:
+                exchange = _exchanges.decode(frame)
+                late = exchange.late or self._sync
+                works.append(Work(exchange.request, exchange.answer, seq=seq, late=late))
+            self._queue.refill(works)
+            if not rows:  # what is left is not committed yet
+                await asyncio.sleep(0.01)
+        finally:
+            self._refilling = None
+        self._pump()
+
+    def _finish(self, work: Work) -> None:
+        """Compare, and give the result to the next commit and to the open batch."""
+        assert work.answer is not None
+        observation = None if work.expired else work.observation
+        row = self._row(work.request, work.answer, observation, late=work.late)
+        result = Result(observation, row)
+        content = _encode(result)
+        self._place += 1
+        batch = self._flushing.add(Item(self._place, work.seq, work.request, work.answer, result), len(content))
+        self._committing.group.finished.append(Finished(self._place, batch, work.seq, content))
