@@ -16,7 +16,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     """The options."""
     parser = argparse.ArgumentParser(description="Two real candidates beside a real model, on real traffic.")
     parser.add_argument("--seed", type=int, default=1, help="another split of the data, another order of the traffic")
-    parser.add_argument("--rate", type=float, default=120, help="requests per second (default 120)")
+    parser.add_argument("--rate", type=float, default=100, help="requests per second (default 100)")
     given = parser.parse_args(argv)
     if not 1 <= given.rate <= 1000:
         parser.error("--rate must be from 1 to 1000")

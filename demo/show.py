@@ -69,9 +69,11 @@ def cell(test: dict[str, Any]) -> str:
 
 
 def verdict(found: dict[str, Any]) -> None:
-    """The sentence and its reasons."""
+    """The sentence, and the reasons of the tests that did not pass."""
     head = Text.assemble((found["verdict"].upper(), STYLES[found["verdict"]]), "  ", found["sentence"])
-    body = Text("\n").join([head, *(Text(f"- {reason}") for reason in found["reasons"])])
+    decisive = "fail" if found["verdict"] == "reject" else "inconclusive"
+    reasons = [Text(f"- {test['reason']}") for test in found["tests"] if test["result"] == decisive]
+    body = Text("\n").join([head, *reasons])
     console.print(Panel(body, title=found["trial"], title_align="left", border_style=STYLES[found["verdict"]]))
 
 

@@ -38,7 +38,7 @@ BESIDE = 1500
 """So many of the first requests are also sent straight to production, in turn, to see what the fork costs the user."""
 
 FIRST_LOOK_SECONDS = 8.0
-LOOK_EVERY_SECONDS = 6.0
+LOOK_EVERY_SECONDS = 10.0
 LATE_SECONDS = 4.0
 """Truth arrives so much later than its request."""
 
@@ -256,13 +256,16 @@ async def finish(trial: Trial, chapter: Chapter, measured: bool) -> None:
     report = WORK / f"report-{chapter.name}.html"
     await trial.gnomon.run("report", trial.name, "--html", str(report))
     show.say(f"report: {report.relative_to(HERE.parent)}")
-    show.say((await trial.gnomon.run("verify", trial.name)).strip())
+    show.say(" ".join((await trial.gnomon.run("verify", trial.name)).split()))
     found = trial.verdict["verdict"]
     if found != chapter.expected:
         show.say(
             f"A reader would expect {chapter.expected!r} here and the evidence of this split says {found!r}. "
             "The verdict is the statistics' own; another --seed is another split."
         )
+        load, cores = os.getloadavg()[0], os.cpu_count() or 1
+        if load > 2 * cores:
+            show.say(f"The machine is busy (load {load:.1f} on {cores} cores), which the candidate's latency shows.")
 
 
 def head(answers: Answers, count: int) -> Answers:

@@ -24,8 +24,8 @@ import numpy as np
 from data import POSITIVE, Sentence, label, read, split
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
-from vader import VaderScores, score
+from sklearn.pipeline import Pipeline, make_pipeline
+from vader import WordsAndScores, score
 
 REGULARISATION = {"skewed": 1.0, "fair": 0.6}
 """C of the logistic regression. The fair one leans more on the four scores with a smaller C."""
@@ -38,7 +38,7 @@ def words() -> TfidfVectorizer:
 
 def build(name: str) -> Pipeline:
     """An untrained candidate: text in, probability of `positive` out."""
-    features = words() if name == "skewed" else FeatureUnion([("words", words()), ("vader", VaderScores())])
+    features = words() if name == "skewed" else WordsAndScores(words())
     return make_pipeline(features, LogisticRegression(C=REGULARISATION[name], max_iter=1000))
 
 

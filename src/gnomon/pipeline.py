@@ -13,14 +13,10 @@ import getpass
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gnomon import __version__, clock, report
-from gnomon.decide import decide, recompute
+from gnomon import __version__, clock
 from gnomon.errors import IntegrityError, Unreachable
-from gnomon.evidence import describe, gather
-from gnomon.log import read as log_read
-from gnomon.log import truths
 from gnomon.plan import check, load, seal
 from gnomon.promote import switch
 from gnomon.records import counters
@@ -31,6 +27,13 @@ from gnomon.records.trial import Trial
 from gnomon.records.verdict import Verdict
 from gnomon.settings import Settings
 from gnomon.state import State
+
+if (
+    TYPE_CHECKING
+):  # arrow, ibis and charts cost a second to import: each stands where it is used, so that a rollback is quick
+    from gnomon.log.read import Snapshot
+    from gnomon.log.truths import TruthImport
+    from gnomon.report import Report
 
 Say = Callable[[str], None]
 
@@ -72,8 +75,10 @@ def plan_of(trial: Trial) -> Plan:
 # 4 -----------------------------------------------------------------------------------------------------------------
 
 
-def import_truths(settings: Settings, trial: Trial, source: Path | str) -> truths.TruthImport:
+def import_truths(settings: Settings, trial: Trial, source: Path | str) -> "TruthImport":
     """Append ground truth to the trial's log."""
+    from gnomon.log import truths
+
     return truths.import_truths(plan_of(trial), settings.log_url(trial.id), source, now_us=clock.now_us())
 
 
@@ -82,19 +87,20 @@ def import_truths(settings: Settings, trial: Trial, source: Path | str) -> truth
 
 def look(settings: Settings, trial: Trial) -> Verdict:
     """One look: pinned tables, evidence, verdict. Writes nothing."""
+    from gnomon.log import read
+
+    return _judge(trial, read.snapshot(settings.log_url(trial.id)), as_of_us=clock.now_us(), program=__version__)
+
+
+def _judge(trial: Trial, snapshot: "Snapshot", *, as_of_us: int, program: str) -> Verdict:
+    """The verdict that these tables give at that time: of the sealed plan, and of nothing else."""
+    from gnomon.decide import decide
+    from gnomon.evidence import gather
+
     plan = plan_of(trial)
-    snapshot = log_read.snapshot(settings.log_url(trial.id))
-    evidence = gather(
-        plan, snapshot, first_epoch=trial.first_epoch, as_of_us=clock.now_us(), started_us=trial.registered_us
-    )
-    return decide(
-        plan,
-        evidence,
-        trial=trial.id,
-        plan_digest=trial.digest,
-        started_us=trial.registered_us,
-        program=__version__,
-    )
+    started_us = trial.registered_us
+    evidence = gather(plan, snapshot, first_epoch=trial.first_epoch, as_of_us=as_of_us, started_us=started_us)
+    return decide(plan, evidence, trial=trial.id, plan_digest=trial.digest, started_us=started_us, program=program)
 
 
 def record_look(settings: Settings, state: State, trial: Trial) -> Verdict:
@@ -108,9 +114,12 @@ def record_look(settings: Settings, state: State, trial: Trial) -> Verdict:
 def verify(settings: Settings, state: State, trial: Trial, verdict: Verdict, plan_path: Path | None = None) -> None:
     """Recompute a verdict from the sealed plan and the pinned tables.
 
-    Raises IntegrityError with the reason: a changed seal, an edited plan file, a missing or altered log file, an audit row
-    out of chain, or a number that comes out differently.
+    Raises IntegrityError with the reason: a changed seal, an edited plan file, a missing or altered log file, an audit
+    row out of chain, or a number that comes out differently.
     """
+    from gnomon.decide import recompute
+    from gnomon.log import read
+
     state.check_chain()
     state.verify_seal(trial)
     if verdict.plan_digest != trial.digest:
@@ -118,22 +127,8 @@ def verify(settings: Settings, state: State, trial: Trial, verdict: Verdict, pla
             f"the verdict names plan {verdict.plan_digest[:12]}, {trial.id} was sealed as {trial.digest[:12]}"
         )
     _verify_file(state, trial, plan_path)
-    snapshot = log_read.snapshot(settings.log_url(trial.id), verdict.versions)
-    evidence = gather(
-        plan_of(trial),
-        snapshot,
-        first_epoch=trial.first_epoch,
-        as_of_us=verdict.as_of_us,
-        started_us=trial.registered_us,
-    )
-    again = decide(
-        plan_of(trial),
-        evidence,
-        trial=trial.id,
-        plan_digest=trial.digest,
-        started_us=trial.registered_us,
-        program=verdict.program,
-    )
+    snapshot = read.snapshot(settings.log_url(trial.id), verdict.versions)
+    again = _judge(trial, snapshot, as_of_us=verdict.as_of_us, program=verdict.program)
     different = recompute.differences(verdict, again)
     if different:
         raise IntegrityError(
@@ -161,13 +156,22 @@ def _verify_file(state: State, trial: Trial, plan_path: Path | None) -> None:
     )
 
 
-def build_report(settings: Settings, trial: Trial, verdict: Verdict) -> report.Report:
+def build_report(settings: Settings, trial: Trial, verdict: Verdict) -> "Report":
     """All that the report shows of one verdict."""
+    from gnomon import report
+    from gnomon.evidence import describe
+    from gnomon.log import read
+
     plan = plan_of(trial)
     log_url = settings.log_url(trial.id)
-    snapshot = log_read.snapshot(log_url, verdict.versions)
+    snapshot = read.snapshot(log_url, verdict.versions)
     return report.build(
-        trial, plan, verdict, describe.describe(plan, snapshot, log_url=log_url, first_epoch=trial.first_epoch)
+        trial,
+        plan,
+        verdict,
+        describe.describe(
+            plan, snapshot, log_url=log_url, first_epoch=trial.first_epoch, started_us=trial.registered_us
+        ),
     )
 
 
@@ -199,10 +203,12 @@ def status(settings: Settings, state: State, trial: Trial) -> dict[str, Any]:
 
     Reads counter files, the ledger table and the state database; asks no process.
     """
+    from gnomon.log import read
+
     plan = plan_of(trial)
     epoch = state.epoch(trial.id)
     log_url = settings.log_url(trial.id)
-    watermark = log_read.watermark(log_url)
+    watermark = read.watermark(log_url)
     last = state.last_verdict(trial.id)
     arm = plan.production if epoch.serving == "production" else plan.candidate
     gateways = counters.read_all(settings.trial_dir(trial.id) / "counters")
@@ -236,13 +242,15 @@ def ledger(settings: Settings, trial: Trial, gateways: list[counters.Counters] |
 
     `open` is what is in flight, buffered or in the inbox: seen minus every final state.
     """
+    from gnomon.log import read
+
     if gateways is None:
         gateways = counters.read_all(settings.trial_dir(trial.id) / "counters")
     states = dict.fromkeys(GATEWAY_STATES, 0)
     for gateway in gateways:
         for state, count in gateway.states.items():
             states[state] = states.get(state, 0) + count
-    for row in log_read.ledger(settings.log_url(trial.id)):
+    for row in read.ledger(settings.log_url(trial.id)):
         if row.state in {"paired", "expired", "unaccounted"}:
             states[row.state] = states.get(row.state, 0) + row.count
     seen = sum(gateway.seen for gateway in gateways)

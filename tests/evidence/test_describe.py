@@ -5,10 +5,11 @@ import json
 
 import pyarrow as pa
 import pytest
-from deltalake import DeltaTable, write_deltalake
+from deltalake import write_deltalake
 
 from gnomon.evidence.describe import EXCERPT, describe
 from gnomon.log import tables
+from gnomon.log.read import snapshot
 from gnomon.records.plan import Duration
 from tests.evidence.trial_log import (
     SECOND,
@@ -24,7 +25,7 @@ from tests.evidence.trial_log import (
 
 
 def described(log: TrialLog, **options):
-    return describe(log.plan, log, log_url=str(log.folder), first_epoch=1, **options)
+    return describe(log.plan, snapshot(str(log.folder)), log_url=str(log.folder), first_epoch=1, **options)
 
 
 def write_bodies(log: TrialLog, bodies: dict[int, bytes], headers: str = "[]") -> None:
@@ -37,7 +38,6 @@ def write_bodies(log: TrialLog, bodies: dict[int, bytes], headers: str = "[]") -
         for number, body in bodies.items()
     ]
     write_deltalake(log.folder / "exchanges", pa.Table.from_pylist(found, schema=tables.EXCHANGES), mode="append")
-    log.versions["exchanges"] = DeltaTable(log.folder / "exchanges").version()
 
 
 def test_a_log_that_is_not_there_yet_is_described_by_zeros_and_none(tmp_path):

@@ -131,10 +131,10 @@ STEPS = {
     "the decision": "import gnomon.fork.gateway as m; m.Gateway.toss",
     "the headers": "import gnomon.fork.gateway as m; m.Gateway.allowed",
     "the request's body": "import gnomon.fork.capture as m; m.Copy.request_part",
-    "the call": "import gnomon.fork.capture as m; m.Link.call",
+    "the call": "import gnomon.fork.link as m; m.Link.call",
     "the answer's body": "import gnomon.fork.capture as m; m.Copy.answer_part",
-    "the hand-over": "import gnomon.fork.capture as m; m.Link.hand_over",
-    "the encoder": "import gnomon.fork.capture as m; m.Link._encoded",
+    "the hand-over": "import gnomon.fork.link as m; m.Link.hand_over",
+    "the encoder": "import gnomon.fork.link as m; m.Link._encoded",
 }
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from gnomon.records import frames
 from tests.fork.conftest import OK
+from tests.fork.harness import wait_for
 
 POST = b"POST /predict HTTP/1.1\r\nHost: x\r\n"
 END = b"Connection: close\r\n"
@@ -171,7 +172,8 @@ def test_requests_that_are_not_on_a_route_pass_and_are_counted(around):
     gateway.talk(b"POST /other HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n" + END + b"\r\n")
     sums = gateway.settled()
     assert sums.states == {"passed": 2}
-    assert len(receiver.frames) == 1  # hello
+    wait_for(lambda: receiver.of(frames.Hello))
+    assert len(receiver.frames) == 1
 
 
 def test_a_websocket_is_passed_through_and_not_shadowed(around):

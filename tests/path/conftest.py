@@ -101,7 +101,13 @@ class Place:
 
     def gnomon(self, *words, code=0, stdin=None):
         done = subprocess.run(
-            [str(GNOMON), *map(str, words)], env=self.env, cwd=self.folder, capture_output=True, text=True, input=stdin, check=False
+            [str(GNOMON), *map(str, words)],
+            env=self.env,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            input=stdin,
+            check=False,
         )
         if code is not None:
             assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
@@ -157,7 +163,7 @@ def body(number: int) -> dict:
 class Load:
     """Clients that send without pause until told to stop; every failure is kept."""
 
-    def __init__(self, url, threads=3, pause=0.0):
+    def __init__(self, url, threads=3, pause=0.004):
         self.url, self.pause = url, pause
         self.sent, self.failures, self.by = 0, [], []
         self._stop = threading.Event()
@@ -169,6 +175,7 @@ class Load:
         with httpx.Client(base_url=self.url, timeout=20) as client:
             while not self._stop.is_set():
                 number += 1
+                began = time.monotonic()
                 try:
                     response = client.post("/predict", json=body(number))
                     problem = None if response.status_code == 200 else f"{response.status_code} {response.text}"
@@ -177,7 +184,7 @@ class Load:
                     problem, by = repr(error), None
                 with self._lock:
                     self.sent += 1
-                    self.by.append((time.monotonic(), by))
+                    self.by.append((began, by))
                     if problem:
                         self.failures.append(problem)
                 if self.pause:

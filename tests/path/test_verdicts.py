@@ -1,5 +1,6 @@
 """From a sealed plan to a verdict, the way a user walks it."""
 
+import contextlib
 import csv
 import json
 import sqlite3
@@ -82,14 +83,13 @@ def test_a_verdict_verifies_until_something_was_changed(equal, tmp_path):
     part.write_bytes(kept)
     assert equal.read("verify", "fraud")["verified"] is True
 
-    state = sqlite3.connect(equal.folder / "data/state.db")
-    (number, text) = state.execute("select rowid, json from verdicts").fetchone()
-    found = json.loads(text)
-    found["tests"][0]["cell"]["low"][0][1] += 1
-    state.execute("update verdicts set json = ? where rowid = ?", (json.dumps(found), number))
-    state.commit()
-    state.close()
-    assert "tests[0].cell.low" in equal.gnomon("verify", "fraud", code=30).stderr
+    with contextlib.closing(sqlite3.connect(equal.folder / "data/state.db")) as state:
+        (number, text) = state.execute("select id, record from verdicts").fetchone()
+        found = json.loads(text)
+        found["tests"][0]["cell"]["low"][0][1] += 1
+        state.execute("update verdicts set record = ? where id = ?", (json.dumps(found), number))
+        state.commit()
+    assert "verdict" in equal.gnomon("verify", "fraud", code=30).stderr
 
 
 def test_reports_are_written_in_three_forms(equal, tmp_path):

@@ -46,6 +46,10 @@ def test_the_verdict_comes_first_as_a_word_with_its_sentence(name):
     assert made.verdict.would_change in found.text
 
 
+def test_a_version_at_the_head_of_the_sentence_keeps_its_letters():
+    assert "PROMOTE logreg-2 passes all 7 tests" in page("promote").text
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_not_known_has_words_and_never_a_placeholder(name):
     assert re.findall(r"\b(?:None|nan|NaN|null|inf|Infinity|undefined)\b", page(name).text) == []

@@ -5,12 +5,11 @@ Promises  the same rows as the evidence (one epoch, before the watermark); no da
 """
 
 import json
-import math
 import zlib
 from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import ibis
 import pyarrow as pa
@@ -18,13 +17,10 @@ from msgspec import structs
 
 from gnomon.evidence import rows
 from gnomon.evidence.differences import TRUTH_NUMBER, TRUTH_TEXT
-from gnomon.log import tables
+from gnomon.log import read, tables
 from gnomon.log.tables import output_columns, segment_column
 from gnomon.records.evidence import Agreement, Description, Disagreement, LatencySummary
 from gnomon.records.plan import OVERALL, Output, Plan
-
-if TYPE_CHECKING:
-    from gnomon.log.read import Snapshot
 
 EXCERPT: Final = 600
 """Characters of a request or an answer that are shown."""
@@ -36,7 +32,7 @@ OTHER: Final = "other"
 FAILED: Final = "failed"
 """Rows of the matrix that are no values. Values are JSON texts, so the string "other" keeps its quotation marks."""
 
-_QUANTILES: Final = (0.5, 0.9, 0.99)
+_PERCENTILES: Final = (50, 90, 99)
 _CERTAIN: Final = 1 << 32
 
 Expr = Any  # ibis expressions carry no static types
@@ -44,9 +40,9 @@ Expr = Any  # ibis expressions carry no static types
 
 def describe(
     plan: Plan,
-    log: "Snapshot",
+    log: read.Snapshot,
     *,
-    log_url: str,  # noqa: ARG001  the pinned files are enough here; a store that keeps bodies apart needs it
+    log_url: str,
     first_epoch: int,
     limit: int = 20,
     started_us: int | None = None,
@@ -61,13 +57,13 @@ def describe(
         if started_us is not None and plan.duration.deadline_us is not None:
             end_us = min(end_us, started_us + plan.duration.deadline_us)
         comparisons = engine.table("comparisons", tables.comparisons(plan))
-        read = comparisons.filter(comparisons.epoch == first_epoch, comparisons.time_us < end_us)
-        pairs = read.filter(read.state == "paired")
+        calls = comparisons.filter(comparisons.epoch == first_epoch, comparisons.time_us < end_us)
+        pairs = calls.filter(calls.state == "paired")
         found = _disagreements(plan, rows.with_truth(plan, pairs, engine.table("truths", tables.TRUTHS)), limit)
         return Description(
-            latency=tuple(_latency(read, arm) for arm in ("production", "candidate")),
+            latency=tuple(_latency(calls, arm) for arm in ("production", "candidate")),
             agreements=tuple(each for output in plan.outputs for each in _agreements(plan, output, pairs)),
-            disagreements=_with_requests(found, engine),
+            disagreements=_with_requests(found, log_url, log.versions["exchanges"]),
             segments={segment.name: _pairs_by_value(plan, pairs, segment.name) for segment in plan.segments},
         )
 
@@ -75,7 +71,7 @@ def describe(
 class _Engine:
     """DuckDB behind Ibis over the pinned files of one log."""
 
-    def __init__(self, log: "Snapshot") -> None:
+    def __init__(self, log: read.Snapshot) -> None:
         self._log = log
         self._connection = ibis.duckdb.connect()
 
@@ -98,22 +94,23 @@ def _rows(table: Expr) -> list[dict[str, Any]]:
 # latency -----------------------------------------------------------------------------------------------------------
 
 
-def _latency(read: Expr, arm: str) -> LatencySummary:
+def _latency(rows_read: Expr, arm: str) -> LatencySummary:
     """Quantiles over every call of an arm, late ones too: the smallest latency with at least that share at or under it.
 
-    Failed calls stand at the end, at infinity. Exact, and the same on any engine: ranks, no sketch.
+    Failed calls stand at the end, at infinity. Exact, and the same on any engine: ranks by cumulated counts, no
+    sketch and no sort of all calls.
     """
-    outcome, latency = read[f"{arm}_outcome"], read[f"{arm}_latency_us"]
-    outcomes = _rows(read.filter(outcome.notnull()).group_by(outcome=outcome).agg(calls=ibis._.count()))
+    outcome, latency = rows_read[f"{arm}_outcome"], rows_read[f"{arm}_latency_us"]
+    outcomes = _rows(rows_read.filter(outcome.notnull()).group_by(outcome=outcome).agg(calls=ibis._.count()))
     failed = {row["outcome"]: row["calls"] for row in sorted(outcomes, key=lambda row: str(row["outcome"]))}
     calls = sum(failed.values())
     failed.pop("ok", None)
-    ranks = [math.ceil(quantile * calls) for quantile in _QUANTILES]
-    answered = read.filter(outcome == "ok", latency.notnull()).select(latency=latency)
-    ranked = answered.mutate(rank=ibis.row_number().over(ibis.window(order_by="latency")) + 1)
-    at = {row["rank"]: row["latency"] for row in _rows(ranked.filter(ranked["rank"].isin(ranks)))}
-    p50, p90, p99 = (at.get(rank) for rank in ranks)
-    return LatencySummary(arm=arm, calls=calls, p50_us=p50, p90_us=p90, p99_us=p99, failed=failed)
+    answered = rows_read.filter(outcome == "ok", latency.notnull()).group_by(latency=latency).agg(n=ibis._.count())
+    reached = answered.mutate(upto=answered.n.sum().over(ibis.cumulative_window(order_by="latency")))
+    ranks = {f"p{percent}_us": -(-percent * calls // 100) for percent in _PERCENTILES}  # rounded up
+    firsts = {name: reached.latency.min(where=reached.upto >= rank) for name, rank in ranks.items()}
+    (quantiles,) = _rows(reached.agg(**firsts))
+    return LatencySummary(arm=arm, calls=calls, failed=failed, **quantiles)
 
 
 # agreement ---------------------------------------------------------------------------------------------------------
@@ -267,13 +264,12 @@ def _disagreement(plan: Plan, output: Output, row: dict[str, Any]) -> Disagreeme
     )
 
 
-def _with_requests(found: Sequence[Disagreement], engine: _Engine) -> tuple[Disagreement, ...]:
+def _with_requests(found: Sequence[Disagreement], log_url: str, version: int) -> tuple[Disagreement, ...]:
     """The same with an excerpt of each request body; bodies may be gone by retention."""
-    if not found:
-        return ()
-    exchanges = engine.table("exchanges", tables.EXCHANGES)
-    wanted = exchanges.filter(exchanges.id.isin([each.id for each in found]))
-    requests = {row["id"]: _request(row) for row in _rows(wanted.select("id", "request_headers", "request_body"))}
+    if not found or version < 0:
+        return tuple(found)
+    exchanges = read.exchanges(log_url, [each.id for each in found], version)
+    requests = {row["id"]: _request(row) for row in exchanges}
     return tuple(structs.replace(each, request=requests.get(each.id, "")) for each in found)
 
 

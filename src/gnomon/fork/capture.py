@@ -1,106 +1,130 @@
-"""The copy of one exchange, and the link that carries copies to the runner.
+"""The copy of one exchange: what is captured of it, until it is handed over or ends in a state of the ledger."""
 
-Frames are numbered per gateway instance. A numbered frame stays here until the runner acknowledges it, inside one byte
-budget; after a reconnect what is not acknowledged is sent again, whole. Nothing here is ever waited for.
-"""
-
-import asyncio
-import os
-from collections import deque
-from typing import Final, cast
-
-import msgspec
+from typing import TYPE_CHECKING, Final
 
 from gnomon.fork.counters import Ledger
-from gnomon.records.frames import Ack, Answer, Call, Dropped, Exchange, Frame, Hello, Outcome, Request, Settled
+from gnomon.fork.http1 import RequestHead
+from gnomon.records.frames import Answer, Outcome, Request
+from gnomon.records.process import Epoch
+
+if TYPE_CHECKING:
+    from gnomon.fork.link import Link
 
 OVERHEAD: Final = 1024
 """Bytes that a copy costs beside its bodies."""
-_RETRY: Final = (0.02, 0.05, 0.1, 0.25, 0.5)
-_BUFFER_HIGH: Final = 1 << 20
-
-_encoder: Final = msgspec.msgpack.Encoder()
-_decoder: Final = msgspec.msgpack.Decoder(Ack)
-
-
-def encode(frame: Frame) -> bytes:
-    """A frame with its length before it."""
-    body = _encoder.encode(frame)
-    return len(body).to_bytes(4, "big") + body
 
 
 class Copy:
     """What is captured of one sampled exchange. Ends by `hand_over` or `drop`, whichever comes first."""
 
     __slots__ = (
+        "_answer_parts",
+        "_answer_size",
+        "_epoch",
+        "_head",
+        "_headers",
+        "_request_parts",
+        "_request_size",
+        "_route",
         "answer_headers",
-        "answer_parts",
-        "answer_size",
         "called_over",
         "ended",
+        "id",
         "ledger",
         "link",
         "number",
         "record",
         "request",
-        "request_parts",
-        "request_size",
         "size",
+        "time_us",
     )
 
-    def __init__(self, link: "Link", ledger: Ledger, request: Request) -> None:
+    def __init__(
+        self,
+        link: "Link",
+        ledger: Ledger,
+        id_: bytes,
+        time_us: int,
+        head: RequestHead,
+        headers: tuple[tuple[str, str], ...],
+        route: str,
+        epoch: Epoch,
+    ) -> None:
         self.link = link
         self.ledger = ledger
-        self.request = request
-        self.request_parts: list[bytes] = []
-        self.answer_parts: list[bytes] = []
+        self.id = id_
+        self.time_us = time_us
+        self.request: Request | None = None
+        """Once it is complete."""
+        self.record: Answer | None = None
+        """Once production is done with it."""
         self.answer_headers: tuple[tuple[str, str], ...] = ()
-        self.request_size = self.answer_size = 0
         self.size = 0
         self.called_over = 0  # the connection over which the Call went; 0: none
         self.number = 0
-        self.record: Answer | None = None
         self.ended = False
-        ledger.open[request.id] = request.time_us
-        if link.reserve(OVERHEAD):
-            self.size = OVERHEAD
-        else:
-            self.drop(link.why_full)
+        self._head = head
+        self._headers = headers
+        self._route = route
+        self._epoch = epoch
+        self._request_parts: list[bytes] = []
+        self._answer_parts: list[bytes] = []
+        self._request_size = self._answer_size = 0
+
+    def begin(self) -> bool:
+        """Take part in the budget; False when there is no room, and the copy has ended."""
+        self.ledger.open[self.id] = self.time_us
+        if not self.link.reserve(OVERHEAD):
+            self.drop(self.link.why_full)
+            return False
+        self.size = OVERHEAD
+        return True
 
     def request_part(self, data: bytes) -> None:
         """Keep a piece of the request's body."""
         if self.ended:
             return
-        self.request_size += len(data)
-        if self.request_size > self.link.body_cap:
+        self._request_size += len(data)
+        if self._request_size > self.link.body_cap:
             self.drop("guarded:too_large")
-        elif self._keep(data):
-            self.request_parts.append(data)
+        elif self._room(len(data)):
+            self._request_parts.append(data)
 
     def answer_part(self, data: bytes) -> None:
         """Keep a piece of the answer's body."""
         if self.ended:
             return
-        self.answer_size += len(data)
-        if self.answer_size > self.link.body_cap:
+        self._answer_size += len(data)
+        if self._answer_size > self.link.body_cap:
             self.drop("guarded:too_large")
-        elif self._keep(data):
-            self.answer_parts.append(data)
+        elif self._room(len(data)):
+            self._answer_parts.append(data)
 
-    def _keep(self, data: bytes) -> bool:
-        if not self.link.reserve(len(data)):
+    def _room(self, count: int) -> bool:
+        if not self.link.reserve(count):
             self.drop(self.link.why_full)
             return False
-        self.size += len(data)
+        self.size += count
         return True
 
     def request_complete(self) -> None:
         """The whole request is here: in sync mode the candidate's call starts now."""
         if self.ended:
             return
-        if self.request_parts:
-            self.request = msgspec.structs.replace(self.request, body=b"".join(self.request_parts))
-            self.request_parts.clear()
+        head, epoch = self._head, self._epoch
+        self.request = Request(
+            id=self.id,
+            time_us=self.time_us,
+            method=head.method.decode(),
+            target=head.target.decode("latin-1"),
+            headers=self._headers,
+            body=_joined(self._request_parts),
+            route=self._route,
+            stratum="all",
+            probability=self.link.probability,
+            epoch=epoch.number,
+            serving=epoch.serving,
+        )
         if self.link.sync:
             self.called_over = self.link.call(self.request)
 
@@ -109,207 +133,38 @@ class Copy:
         if self.ended:
             return
         self.record = Answer(
-            outcome, status, self.answer_headers, b"".join(self.answer_parts), latency_us, started_us, detail
+            outcome, status, self.answer_headers, _joined(self._answer_parts), latency_us, started_us, detail
         )
         self.link.hand_over(self)
         self.ended = True
-        self.answer_parts.clear()
 
     def drop(self, state: str) -> None:
         """End here, in `state` of the ledger."""
-        if self.ended:
-            return
+        if not self.ended:
+            self._end(state)
+            if self.called_over:
+                self.link.dropped(self.called_over, self.id)
+
+    def spoil(self) -> None:
+        """End as `shed:bug`: something in here raised. Raises nothing itself."""
+        if not self.ended:
+            self._end("shed:bug")
+            try:
+                if self.called_over:
+                    self.link.dropped(self.called_over, self.id)
+            except Exception:  # noqa: BLE001, S110  it is counted and said already
+                pass
+
+    def _end(self, state: str) -> None:
         self.ended = True
-        self.request_parts.clear()
-        self.answer_parts.clear()
+        self._request_parts.clear()
+        self._answer_parts.clear()
+        self.request = None
         self.link.release(self.size)
-        self.ledger.final(state, self.request.id)
-        if self.called_over:
-            self.link.dropped(self)
+        self.ledger.final(state, self.id)
 
 
-class Link(asyncio.Protocol):
-    """The connection to the runner: reconnects for ever, keeps what is not acknowledged, never blocks."""
-
-    def __init__(self, path: str, *, instance: str, sync: bool, budget: int, body_cap: int) -> None:
-        self.path = path
-        self.instance = instance
-        self.sync = sync
-        self.body_cap = body_cap
-        self.held = 0
-        """Bytes of captured and unacknowledged data."""
-        self.unacknowledged: deque[Copy] = deque()
-        self._unsent: deque[Copy] = deque()
-        self._budget = budget
-        self._numbers = 0
-        self._connections = 0
-        self._transport: asyncio.Transport | None = None
-        self._writable = False
-        self._out: list[bytes] = []
-        self._in = b""
-        self._loop = asyncio.get_running_loop()
-        self._stopped = False
-        self._tries = 0
-
-    # the budget ----------------------------------------------------------------------------------------------------
-
-    def reserve(self, count: int) -> bool:
-        """Take bytes of the budget; False when it is full."""
-        if self.held + count > self._budget:
-            return False
-        self.held += count
-        return True
-
-    def release(self, count: int) -> None:
-        """Give bytes back."""
-        self.held -= count
-
-    @property
-    def why_full(self) -> str:
-        """The state of a copy for which there was no room."""
-        return "shed:memory" if self.connected else "shed:unavailable"
-
-    # sending -------------------------------------------------------------------------------------------------------
-
-    @property
-    def connected(self) -> bool:
-        """Whether the runner is there."""
-        return self._transport is not None
-
-    def call(self, request: Request) -> int:
-        """Ask for the candidate's call now; the number of the connection it went over, 0 if it could not go."""
-        if not self._writable:
-            return 0
-        self._write(Call(request))
-        return self._connections
-
-    def dropped(self, copy: Copy) -> None:
-        """No exchange will follow this call."""
-        if self._writable and copy.called_over == self._connections:
-            self._write(Dropped(copy.request.id))
-
-    def hand_over(self, copy: Copy) -> None:
-        """Number a finished exchange and send it, now or when the runner can take it."""
-        copy.number = self._numbers + 1
-        now = self._writable and not self._unsent
-        # Encoded before it is kept: what cannot be encoded must not get a number, because a later number's
-        # acknowledgement would count it as handed over.
-        data = self._encoded(copy) if now else b""
-        self._numbers += 1
-        self.unacknowledged.append(copy)
-        if now:
-            self._put(data)
-        else:
-            self._unsent.append(copy)
-
-    def _encoded(self, copy: Copy) -> bytes:
-        assert copy.record is not None
-        if copy.called_over == self._connections:
-            return encode(Settled(copy.number, copy.request.id, copy.record))
-        return encode(Exchange(copy.number, copy.request, copy.record, self.sync))
-
-    def _write(self, frame: Frame) -> None:
-        self._put(encode(frame))
-
-    def _put(self, data: bytes) -> None:
-        if not self._out:
-            self._loop.call_soon(self._flush)
-        self._out.append(data)
-
-    def _flush(self) -> None:
-        out, self._out = self._out, []
-        if self._transport is not None and out:
-            self._transport.write(b"".join(out))
-
-    # the connection ------------------------------------------------------------------------------------------------
-
-    def connect(self) -> None:
-        """Try in the background, and again after a short while for as long as it fails."""
-        if not self._stopped:
-            self._task = self._loop.create_task(self.open())
-
-    async def open(self) -> None:
-        """Try once; a failure is tried again later."""
-        try:
-            await self._loop.create_unix_connection(lambda: self, self.path)
-        except OSError:
-            self._again()
-
-    def _again(self) -> None:
-        if self._stopped:
-            return
-        pause = _RETRY[min(self._tries, len(_RETRY) - 1)]
-        self._tries += 1
-        self._loop.call_later(pause, self.connect)
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Say who we are, then send again what is not acknowledged."""
-        transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass of it
-        transport.set_write_buffer_limits(_BUFFER_HIGH)
-        self._transport = transport
-        self._connections += 1
-        self._writable = True
-        self._tries = 0
-        self._in = b""
-        self._out.clear()
-        self._unsent = deque(self.unacknowledged)
-        self._write(Hello(self.instance, os.getpid()))
-        self._send_unsent()
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  the signature is asyncio's
-        """Keep everything and come back."""
-        self._transport = None
-        self._writable = False
-        self._again()
-
-    def pause_writing(self) -> None:
-        """The runner does not keep up: hold what comes, inside the budget."""
-        self._writable = False
-
-    def resume_writing(self) -> None:
-        """It does again."""
-        self._writable = self._transport is not None
-        self._send_unsent()
-
-    def _send_unsent(self) -> None:
-        size = 0
-        while self._unsent and self._writable:
-            copy = self._unsent.popleft()
-            self._put(self._encoded(copy))
-            size += copy.size
-            if size > _BUFFER_HIGH:  # in portions, so that a long backlog is not encoded twice over at once
-                self._loop.call_soon(self._send_unsent)
-                return
-
-    def data_received(self, data: bytes) -> None:
-        """Acknowledgements."""
-        data = self._in + data
-        at = 0
-        while len(data) - at >= 4:
-            end = at + 4 + int.from_bytes(data[at : at + 4], "big")
-            if end > len(data):
-                break
-            self._acknowledged(_decoder.decode(data[at + 4 : end]).number)
-            at = end
-        self._in = data[at:]
-
-    def _acknowledged(self, number: int) -> None:
-        waiting = self.unacknowledged
-        while waiting and waiting[0].number <= number:
-            copy = waiting.popleft()
-            self.held -= copy.size
-            copy.ledger.handed_over(copy.request.id)
-
-    def stop(self) -> None:
-        """Say goodbye after what is written."""
-        self._stopped = True
-        self._flush()
-        if self._transport is not None:
-            self._transport.close()
-
-    async def drained(self, patience: float) -> bool:
-        """Wait until all is acknowledged; False after `patience` seconds."""
-        end = self._loop.time() + patience
-        while self.unacknowledged and self._loop.time() < end:  # noqa: ASYNC110  an event would cost every request
-            await asyncio.sleep(0.01)
-        return not self.unacknowledged
+def _joined(parts: list[bytes]) -> bytes:
+    whole = parts[0] if len(parts) == 1 else b"".join(parts)
+    parts.clear()
+    return whole

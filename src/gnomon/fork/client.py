@@ -1,20 +1,26 @@
 """Connections from clients: parse requests, answer them in their order, hold back who sends too fast."""
 
 import asyncio
+import socket
+import struct
 from collections import deque
 from typing import TYPE_CHECKING, Final, cast
 
 import httptools
 
-from gnomon.fork import http1
+from gnomon.fork.answers import problem
 from gnomon.fork.counters import INVALID_HEAD, SEEN
 from gnomon.fork.exchange import Exchange
+from gnomon.fork.http1 import HEAD_LIMIT, LINE_LIMIT, READ_AHEAD, Refusal, check_request, without_upgrade
+from gnomon.fork.names import Headers, head_size
 
 if TYPE_CHECKING:
     from gnomon.fork.gateway import Gateway
     from gnomon.fork.upstream import Connection
 
 _BUFFER_HIGH: Final = 256 * 1024
+_HOLD_AT: Final = 4
+"""Requests in the queue from which on no more are read."""
 _LINGER_SECONDS: Final = 2.0
 
 
@@ -32,10 +38,12 @@ class Client(asyncio.Protocol):
     """One client connection."""
 
     __slots__ = (
+        "_ahead",
+        "_congested",
         "_deaf",
-        "_head_size",
         "_headers",
         "_holds",
+        "_lingers",
         "_out",
         "_parser",
         "_queue",
@@ -43,9 +51,11 @@ class Client(asyncio.Protocol):
         "_replay",
         "_trailers",
         "_tunnel",
+        "_unread",
         "_upgrading",
         "_url",
         "active_at",
+        "feeding",
         "gateway",
         "peer",
         "transport",
@@ -56,19 +66,24 @@ class Client(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.peer = b"unknown"
         self.active_at = 0.0
+        self.feeding = False
+        """Bytes are being parsed; what is written to the model meanwhile goes in one write at their end."""
         self._parser = httptools.HttpRequestParser(self)
         self._queue: deque[Exchange | Refused] = deque()
         self._reading: Exchange | None = None
-        self._headers: http1.Headers = []
-        self._trailers: http1.Headers = []
+        self._headers: Headers = []
+        self._trailers: Headers = []
         self._url = b""
-        self._head_size = 0
+        self._unread = 0  # bytes since the last whole head or piece of a body
         self._out: list[bytes] = []
         self._holds = False
-        self._deaf = False
+        self._congested = False  # the client does not read fast enough
+        self._deaf = False  # what still comes is not looked at
+        self._lingers: asyncio.TimerHandle | None = None
         self._replay: bytes | None = None
+        self._upgrading = False
+        self._ahead = b""  # what came after a WebSocket's head, before the model agreed
         self._tunnel: Connection | None = None
-        self._upgrading: Exchange | None = None
 
     # asyncio -------------------------------------------------------------------------------------------------------
 
@@ -84,21 +99,24 @@ class Client(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  the signature is asyncio's
         self.transport = None
+        self._deaf = True
         self.gateway.clients.discard(self)
-        for item in self._queue:
+        if self._lingers is not None:
+            self._lingers.cancel()
+        queue, self._queue = self._queue, deque()
+        self._reading = None
+        for item in queue:
             if isinstance(item, Exchange):
                 item.left()
-        self._queue.clear()
-        if self._reading is not None:
-            self._reading.left()
-            self._reading = None
 
     def pause_writing(self) -> None:
+        self._congested = True
         connection = self._connection()
         if connection is not None:
             connection.hold()
 
     def resume_writing(self) -> None:
+        self._congested = False
         connection = self._connection()
         if connection is not None:
             connection.unhold()
@@ -110,62 +128,91 @@ class Client(asyncio.Protocol):
         return first.connection if isinstance(first, Exchange) else None
 
     def data_received(self, data: bytes) -> None:
-        if self._tunnel is not None:
-            self._tunnel.write(data)
-            return
-        if self._upgrading is not None:
-            self._upgrading.body(data)
-            return
         if self._deaf:
             return
-        if self._reading is None:
-            self._head_size += len(data)
-        self._feed(data)
-        if self._reading is None and self._head_size > http1.HEAD_LIMIT and not self._deaf:
-            self._refuse_head(431, f"the head has more than {http1.HEAD_LIMIT} bytes")
-        self.flush()
-
-    def _feed(self, data: bytes) -> None:
+        if self._upgrading:
+            self._beyond_http(data)
+            return
+        self._unread += len(data)
+        self.feeding = True
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            rest = data[upgrade.args[0] :]
-            replay, self._replay = self._replay, None
-            if replay is not None:
-                # An upgrade that is none of ours: llhttp stopped at the head. Another parser reads the same head
-                # without it, and then the body.
-                self._parser = httptools.HttpRequestParser(self)
-                self._feed(replay + rest)
-            elif not self._deaf:
-                self._after_upgrade(rest)
+            self._upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
-            self._invalid(str(error))
+            self._invalid(error)
+        self.feeding = False
+        if self._unread > HEAD_LIMIT and not self._deaf:
+            self._too_long()
+        if self._queue:
+            first = self._queue[0]
+            if isinstance(first, Exchange) and first.pending:
+                first.flush()
+        if self._out:
+            self.flush()
 
-    def _after_upgrade(self, rest: bytes) -> None:
-        """WebSocket: bytes after the head wait for the model's answer to it."""
-        last = self._queue[-1] if self._queue else None
-        if isinstance(last, Exchange):
-            self._upgrading = last
-            if rest:
-                last.body(rest)
+    def _upgrade(self, rest: bytes) -> None:
+        """Llhttp stopped after a head; `rest` is what follows it."""
+        while not self._deaf:
+            replay, self._replay = self._replay, None
+            if replay is None:  # WebSocket: what follows waits for the model's agreement
+                self._upgrading = True
+                self._beyond_http(rest)
+                return
+            # An upgrade that is none of ours: another parser reads the same head without it, and then the body.
+            self._parser = httptools.HttpRequestParser(self)
+            data = replay + rest
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                rest = data[upgrade.args[0] :]
+            except httptools.HttpParserError as error:
+                self._invalid(error)
+            else:
+                return
 
-    def _invalid(self, detail: str) -> None:
+    def _beyond_http(self, data: bytes) -> None:
+        if self._tunnel is not None:
+            self._tunnel.write(data)
+            return
+        self._ahead += data
+        if len(self._ahead) > HEAD_LIMIT:
+            self.hold()
+
+    def _invalid(self, error: httptools.HttpParserError) -> None:
         if self._deaf:
             return
+        status, detail = 400, f"not valid HTTP: {error}"
+        if isinstance(error, httptools.HttpParserCallbackError):  # ours, not theirs
+            self.gateway.bug(error.__context__ if isinstance(error.__context__, Exception) else error)
+            status, detail = 500, "a fault in the gateway"
         reading = self._reading
         if reading is None:
-            self._refuse_head(400, f"not valid HTTP: {detail}")
+            self._refuse_head(status, detail)
             return
         self._deaf = True
         self._reading = None
-        reading.broken(f"the body is not valid HTTP: {detail}")
+        reading.broken(status, detail)
+
+    def _too_long(self) -> None:
+        """A head, a chunk's extension or a trailer without an end."""
+        reading = self._reading
+        if reading is None and len(self._url) > LINE_LIMIT and not self._headers:
+            self._refuse_head(414, f"the target has more than {LINE_LIMIT} bytes")
+        elif reading is None:
+            self._refuse_head(431, f"the head has more than {HEAD_LIMIT} bytes")
+        else:
+            self._deaf = True
+            self._reading = None
+            reading.broken(431, f"more than {HEAD_LIMIT} bytes beside the body")
 
     # llhttp's callbacks --------------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
         self._url = b""
         self._headers = []
-        self._trailers = []
+        if self._trailers:
+            self._trailers = []
 
     def on_url(self, url: bytes) -> None:
         self._url += url
@@ -176,38 +223,40 @@ class Client(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         if self._deaf:
             return
-        self._head_size = 0
         parser = self._parser
-        head = http1.check_request(
+        upgrade = parser.should_upgrade()
+        head = check_request(
             parser.get_method(),
             self._url,
             parser.get_http_version(),
             self._headers,
             keep_alive=parser.should_keep_alive(),
+            upgrade=upgrade,
         )
-        if isinstance(head, http1.Refusal):
+        if isinstance(head, Refusal):
             self._refuse_head(head.status, head.detail, head.state)
             return
-        if parser.should_upgrade() and not head.websocket:
-            self._replay = _without_upgrade(head, self._url)
+        if self._unread > HEAD_LIMIT and head_size(self._headers) > HEAD_LIMIT:
+            self._refuse_head(431, f"the head has more than {HEAD_LIMIT} bytes", "refused:too_large")
             return
-        if sum(len(name) + len(value) + 4 for name, value in self._headers) > http1.HEAD_LIMIT:
-            self._refuse_head(431, f"the head has more than {http1.HEAD_LIMIT} bytes", "refused:too_large")
+        self._unread = 0
+        if upgrade and not head.websocket:
+            self._replay = without_upgrade(head, self._url)
             return
-        if len(self._queue) >= http1.READ_AHEAD:
-            self._refuse_head(
-                503, f"more than {http1.READ_AHEAD} requests wait on this connection", "refused:overloaded"
-            )
+        queue = self._queue
+        if len(queue) >= READ_AHEAD:
+            self._refuse_head(503, f"more than {READ_AHEAD} requests wait on this connection", "refused:overloaded")
             return
         exchange = Exchange(self.gateway, self, head)
         self._reading = exchange
-        self._queue.append(exchange)
-        if len(self._queue) == 1:
+        queue.append(exchange)
+        if len(queue) == 1:
             exchange.go()
-        elif len(self._queue) >= 4:
+        elif len(queue) >= _HOLD_AT:
             self.hold()
 
     def on_body(self, data: bytes) -> None:
+        self._unread = 0
         if self._reading is not None and not self._deaf:
             self._reading.body(data)
 
@@ -233,23 +282,27 @@ class Client(asyncio.Protocol):
 
     def answered(self, exchange: Exchange) -> None:
         """The first in the queue is done: close, or let the next one go."""
-        if not self._queue or self._queue[0] is not exchange:
+        queue = self._queue
+        if not queue or queue[0] is not exchange:
             return
-        self._queue.popleft()
+        queue.popleft()
         self.active_at = self.gateway.loop.time()
         if exchange.closes:
-            if exchange.request_done:
+            if exchange.request_done and not queue and not self._holds:
                 self.close()
             else:
                 self._linger()
+            for item in queue:  # what was asked after it is not answered: the client has to ask again
+                if isinstance(item, Exchange):
+                    item.left()
+            queue.clear()
             return
-        if self._holds and len(self._queue) < 4:
+        if self._holds and len(queue) < _HOLD_AT:
             self.unhold()
-        self._next()
+        if queue:
+            self._next()
 
     def _next(self) -> None:
-        if not self._queue:
-            return
         first = self._queue[0]
         if isinstance(first, Refused):
             self.write(first.data)
@@ -262,7 +315,7 @@ class Client(asyncio.Protocol):
         exchange.over = True
         exchange.closes = True
         exchange.answered = True
-        data = http1.problem(status, detail, id_=exchange.id.hex().encode(), bodiless=exchange.head.method == b"HEAD")
+        data = problem(status, detail, id_=exchange.hex_id, bodiless=exchange.head.method == b"HEAD")
         if self._queue and self._queue[0] is exchange:
             self.write(data)
             self.answered(exchange)
@@ -279,7 +332,7 @@ class Client(asyncio.Protocol):
         else:
             ledger.slots[SEEN] += 1
             ledger.final(state)
-        self._queue.append(Refused(http1.problem(status, detail)))
+        self._queue.append(Refused(problem(status, detail)))
         if len(self._queue) == 1:
             self._next()
 
@@ -294,35 +347,52 @@ class Client(asyncio.Protocol):
         """Close, but read on for a moment: bytes that meet a closed socket reset it, and the answer would be lost."""
         self._deaf = True
         self.flush()
-        if self.transport is None or self.transport.is_closing():
+        if self.transport is None or self.transport.is_closing() or self._lingers is not None:
             return
         if not self.transport.can_write_eof():
             self.transport.close()
             return
         self.unhold()
         self.transport.write_eof()
-        self.gateway.loop.call_later(_LINGER_SECONDS, self.close)
+        self._lingers = self.gateway.loop.call_later(_LINGER_SECONDS, self.close)
 
-    def abort(self) -> None:
-        """Close without a proper end, so that the client knows that its answer is not whole."""
+    def abort(self, *, reset: bool) -> None:
+        """Close without a proper end, so that the client knows that its answer is not whole.
+
+        `reset`: nothing but the end of the connection would tell, so that has to be a reset.
+        """
         self._deaf = True
         self.flush()
-        if self.transport is not None:
-            self.transport.close()
+        transport = self.transport
+        if transport is None:
+            return
+        if reset:
+            tcp = transport.get_extra_info("socket")
+            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            transport.abort()
+        else:
+            transport.close()
 
     # holding back --------------------------------------------------------------------------------------------------
 
     def hold(self) -> None:
         """Read no more for now."""
-        if not self._holds and self.transport is not None:
+        transport = self.transport
+        if not self._holds and transport is not None and not transport.is_closing():
             self._holds = True
-            self.transport.pause_reading()
+            transport.pause_reading()
 
     def unhold(self) -> None:
         """Read on."""
-        if self._holds and self.transport is not None and not self.transport.is_closing():
+        transport = self.transport
+        if self._holds and transport is not None and not transport.is_closing():
             self._holds = False
-            self.transport.resume_reading()
+            transport.resume_reading()
+
+    @property
+    def congested(self) -> bool:
+        """Whether the client does not read fast enough."""
+        return self._congested
 
     @property
     def idle(self) -> bool:
@@ -334,21 +404,7 @@ class Client(asyncio.Protocol):
     def start_tunnel(self, connection: "Connection") -> None:
         """From now on bytes pass both ways."""
         self._tunnel = connection
-        self.flush()
-
-    def tunnelled(self, data: bytes) -> None:
-        """Bytes from the model."""
-        if self.transport is not None:
-            self.transport.write(data)
-
-
-def _without_upgrade(head: http1.RequestHead, url: bytes) -> bytes:
-    """The head as it came, without what asks for another protocol."""
-    skipped = {b"upgrade", b"http2-settings"}
-    named = http1.named_by_connection(head.headers) - skipped
-    lines = [name + b": " + value for name, value in head.headers if name.lower() not in skipped | {b"connection"}]
-    kept = sorted(named) + ([] if head.keep_alive else [b"close"])
-    if kept:
-        lines.append(b"Connection: " + b", ".join(kept))
-    start = head.method + b" " + url + b" HTTP/" + head.version.encode()
-    return b"\r\n".join([start, *lines, b"", b""])
+        ahead, self._ahead = self._ahead, b""
+        if ahead:
+            connection.write(ahead)
+        self.unhold()

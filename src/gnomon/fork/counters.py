@@ -13,14 +13,27 @@ from gnomon.records.ledger import GATEWAY_STATES
 SEEN, HANDED_OVER, INVALID_HEAD, FRONTIER = range(len(SLOTS))
 SLOT: Final = {state: len(SLOTS) + index for index, state in enumerate(GATEWAY_STATES)}
 """Index of each state's slot."""
+PASSED: Final = SLOT["passed"]
 
 
 class Ledger:
     """The counts of this process in one epoch, and what is open in it."""
 
-    __slots__ = ("_file", "_map", "epoch", "open", "slots")
+    __slots__ = ("_file", "_map", "durable", "epoch", "open", "slots")
 
-    def __init__(self, folder: Path, *, instance: str, trial: str, epoch: int, now_us: int) -> None:
+    def __init__(self, folder: Path | None, *, instance: str, trial: str, epoch: int, now_us: int) -> None:
+        """Count in a new file in `folder`; with None only in memory, where nobody reads it.
+
+        Raises OSError when the file cannot be made.
+        """
+        self.epoch = epoch
+        self.open: dict[bytes, int] = {}
+        """Request time by id of every sampled exchange that is neither acknowledged nor final, oldest first."""
+        self.durable = folder is not None
+        """Without a file nothing is copied: nobody could tell what of it was lost."""
+        if folder is None:
+            self.slots = memoryview(bytearray(SIZE - PAGE)).cast("q")
+            return
         header = {"instance": instance, "pid": os.getpid(), "trial": trial, "epoch": epoch, "stratum": "all"}
         path = folder / file_name(instance, epoch)
         # Written whole and locked under another name first: a reader never meets half a file, nor one that looks dead.
@@ -34,9 +47,6 @@ class Ledger:
         self._map = mmap.mmap(self._file.fileno(), SIZE)
         self.slots = memoryview(self._map)[PAGE:].cast("q")
         self.slots[FRONTIER] = now_us
-        self.epoch = epoch
-        self.open: dict[bytes, int] = {}
-        """Request time by id of every sampled exchange that is neither acknowledged nor final, oldest first."""
         draft.rename(path)
 
     def tick(self, now_us: int) -> None:

@@ -1,7 +1,6 @@
 """The gateway process: who serves, what is copied, and the order of starting and ending."""
 
 import asyncio
-import json
 import os
 import signal
 import socket
@@ -14,18 +13,21 @@ from typing import Any, Final
 import msgspec
 
 from gnomon.clock import steady
-from gnomon.fork import http1
-from gnomon.fork.capture import Link
 from gnomon.fork.client import Client
-from gnomon.fork.counters import Ledger
-from gnomon.fork.sampling import Bucket, Ids, coin
+from gnomon.fork.control import Control
+from gnomon.fork.counters import SEEN, Ledger
+from gnomon.fork.link import Link
+from gnomon.fork.names import Headers
+from gnomon.fork.sampling import SURE, Bucket, Ids, coin
 from gnomon.fork.upstream import Pool
 from gnomon.records.process import Epoch, GatewayConfig
 
 _TICK: Final = 0.05
 _SWEEP: Final = 0.5
-_DRAIN_SECONDS: Final = 25.0
+_DRAIN_SECONDS: Final = 20.0
+_BACKLOG: Final = 1024
 _ACK_SECONDS: Final = 5.0
+_NAMES_LIMIT: Final = 4096
 _IDLE_GRACE: Final = 1.0
 """While draining, a connection that has been idle this long is closed; a younger one gets one more answer."""
 
@@ -50,7 +52,7 @@ class Gateway:
         self.loop = asyncio.get_running_loop()
         self.clients: set[Client] = set()
         self.draining = False
-        self.routes = frozenset((method.encode(), path.encode()) for method, path in config.routes)
+        self.routes = {(method.encode(), path.encode()): f"{method} {path}" for method, path in config.routes}
         self.bucket = Bucket(config.per_second, self.loop.time) if config.per_second is not None else None
         self.instance = self.ids.new(self.clock()).hex()
         self.link = Link(
@@ -59,16 +61,20 @@ class Gateway:
             sync=config.mode == "sync",
             budget=config.capture_budget,
             body_cap=config.body_cap,
+            probability=config.shadow_rate,
+            bug=self.bug,
         )
+        self._bugs: set[str] = set()
         self._listener = listener
+        self._rate = config.shadow_rate
         self._key = bytes.fromhex(config.sampling_key)
         self._captured = frozenset(name.encode() for name in config.capture_headers)
+        self._names: dict[bytes, str | None] = {}  # by the name as it is spelled; None: not captured
         self._pools = {
-            "production": Pool(config.production, idle_us=config.idle_us, loop=self.loop),
-            "candidate": Pool(config.candidate, idle_us=config.idle_us, loop=self.loop),
+            "production": Pool(config.production, idle_us=config.idle_us, loop=self.loop, bug=self.bug),
+            "candidate": Pool(config.candidate, idle_us=config.idle_us, loop=self.loop, bug=self.bug),
         }
         self._ledgers: list[Ledger] = []
-        self._bugs: set[str] = set()
         self._done = asyncio.Event()
         self.serving = self._serve_by(max(config.epoch, self._kept_epoch(), key=lambda epoch: epoch.number))
 
@@ -76,16 +82,28 @@ class Gateway:
 
     def toss(self, id_: bytes) -> bool:
         """Whether the coin says that this request is copied."""
-        return coin(self._key, id_) < self.config.shadow_rate
+        rate = self._rate
+        return rate > 0 and (rate >= SURE or coin(self._key, id_) < rate)
 
-    def allowed(self, headers: http1.Headers) -> tuple[tuple[str, str], ...]:
+    def allowed(self, headers: Headers) -> tuple[tuple[str, str], ...]:
         """The headers that a copy may carry."""
-        captured = self._captured
-        return tuple(
-            (lower.decode("latin-1"), value.decode("latin-1"))
-            for name, value in headers
-            if (lower := name.lower()) in captured
-        )
+        names = self._names
+        found = []
+        for name, value in headers:
+            try:
+                lower = names[name]
+            except KeyError:
+                lower = self._learn(name)
+            if lower is not None:
+                found.append((lower, value.decode("latin-1")))
+        return tuple(found)
+
+    def _learn(self, name: bytes) -> str | None:
+        lower = name.lower()
+        found = lower.decode("latin-1") if lower in self._captured else None
+        if len(self._names) < _NAMES_LIMIT and len(name) <= 64:
+            self._names[name] = found
+        return found
 
     def bug(self, error: Exception) -> None:
         """Say a fault of our own, once for each kind and place."""
@@ -105,18 +123,20 @@ class Gateway:
             return Epoch(number=0, serving="production")
 
     def _serve_by(self, epoch: Epoch) -> Serving:
-        ledger = Ledger(
-            Path(self.config.counters_dir),
-            instance=self.instance,
-            trial=self.config.trial,
-            epoch=epoch.number,
-            now_us=self.clock(),
-        )
-        self._ledgers.append(ledger)
         pool = self._pools[epoch.serving]
         variable = pool.arm.authorization_env
         credentials = os.environ.get(variable, "").encode("latin-1") if variable else b""
-        return Serving(epoch, pool, ledger, credentials)
+        return Serving(epoch, pool, self._ledger(epoch.number), credentials)
+
+    def _ledger(self, epoch: int) -> Ledger:
+        names = {"instance": self.instance, "trial": self.config.trial}
+        try:
+            ledger = Ledger(Path(self.config.counters_dir), **names, epoch=epoch, now_us=self.clock())
+        except OSError as error:  # a switch, above all a rollback, does not wait for room on a disk
+            self.bug(error)
+            ledger = Ledger(None, **names, epoch=epoch, now_us=self.clock())
+        self._ledgers.append(ledger)
+        return ledger
 
     def set_epoch(self, epoch: Epoch) -> int:
         """Let requests from now on be served by it, if it is newer; the number in force."""
@@ -124,8 +144,11 @@ class Gateway:
             self.serving = self._serve_by(epoch)
             kept = Path(self.config.epoch_file)
             draft = kept.with_suffix(f".{os.getpid()}")
-            draft.write_text(json.dumps(msgspec.to_builtins(epoch)))
-            draft.replace(kept)
+            try:
+                draft.write_bytes(msgspec.json.encode(epoch))
+                draft.replace(kept)
+            except OSError as error:  # it serves all the same; only a start without the supervisor would not know
+                self.bug(error)
         return self.serving.epoch.number
 
     # running -------------------------------------------------------------------------------------------------------
@@ -133,10 +156,11 @@ class Gateway:
     async def run(self) -> None:
         """Serve until drained."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            self.loop.add_signal_handler(number, self._done.set)
+            self.loop.add_signal_handler(number, self.begin_drain)
         await self.link.open()  # once, before the first request: its copy need not be late
-        server = await self.loop.create_server(lambda: Client(self), sock=self._listener)
-        control = await self._control()
+        server = await self.loop.create_server(lambda: Client(self), sock=self._listener, backlog=_BACKLOG)
+        control = Control(self)
+        await control.open()
         timers = [asyncio.create_task(self._tick()), asyncio.create_task(self._sweep())]
         sys.stdout.write("ready\n")
         sys.stdout.flush()
@@ -148,7 +172,6 @@ class Gateway:
         self._move_frontiers()
         self.link.stop()
         control.close()
-        self._remove_control_socket()
         for timer in timers:
             timer.cancel()
         await asyncio.sleep(0)
@@ -183,50 +206,27 @@ class Gateway:
         for pool in self._pools.values():
             pool.close()
 
-    # control -------------------------------------------------------------------------------------------------------
+    def begin_drain(self) -> None:
+        """Take no new connection, answer what is open, and end."""
+        self._done.set()
 
-    async def _control(self) -> asyncio.AbstractServer:
-        self._remove_control_socket()
-        server = await asyncio.start_unix_server(self._serve_control, self.config.control_socket)
-        os.chmod(self.config.control_socket, 0o600)  # noqa: PTH101  pathlib's would be called blocking; both are quick
-        return server
+    @property
+    def listening_fd(self) -> int:
+        """Descriptor of the shared listening socket."""
+        return self._listener.fileno()
 
-    def _remove_control_socket(self) -> None:
-        Path(self.config.control_socket).unlink(missing_ok=True)
-
-    async def _serve_control(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while line := await reader.readline():
-                try:
-                    answer = self._answer_control(json.loads(line), writer)
-                except (ValueError, KeyError, TypeError, msgspec.ValidationError) as error:
-                    answer = {"ok": False, "error": str(error)}
-                if answer is not None:
-                    writer.write(json.dumps(answer).encode() + b"\n")
-                    await writer.drain()
-        except ConnectionError:
-            pass
-        finally:
-            writer.close()
-
-    def _answer_control(self, message: dict[str, Any], writer: asyncio.StreamWriter) -> dict[str, Any] | None:
-        if "epoch" in message:
-            return {"ok": True, "epoch": self.set_epoch(msgspec.convert(message["epoch"], Epoch))}
-        if message.get("listener"):
-            own = os.dup(writer.get_extra_info("socket").fileno())
-            with socket.socket(fileno=own) as connection:
-                socket.send_fds(connection, [b'{"ok": true}\n'], [self._listener.fileno()])
-            return None
-        if message.get("drain"):
-            self._done.set()
-            return {"ok": True}
+    def status(self) -> dict[str, Any]:
+        """What the control socket says about this process."""
         return {
             "ok": True,
             "instance": self.instance,
             "pid": os.getpid(),
             "epoch": self.serving.epoch.number,
             "serving": self.serving.epoch.serving,
+            "seen": sum(ledger.slots[SEEN] for ledger in self._ledgers),
+            "open": sum(len(ledger.open) for ledger in self._ledgers),
             "connections": len(self.clients),
+            "idle_upstream": {name: pool.idle for name, pool in self._pools.items()},
             "held_bytes": self.link.held,
             "unacknowledged": len(self.link.unacknowledged),
             "runner": self.link.connected,

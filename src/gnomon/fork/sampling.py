@@ -3,8 +3,12 @@
 import hashlib
 import os
 from collections.abc import Callable
+from typing import Final
 
-_POOL = 10 * 1024
+SURE: Final = 1 << 32
+"""The rate at which every coin says yes."""
+_POOL: Final = 10 * 1024
+_LOW_62: Final = (1 << 62) - 1
 
 
 class Ids:
@@ -14,21 +18,19 @@ class Ids:
 
     def __init__(self) -> None:
         self._pool = b""
-        self._at = 0
+        self._at = _POOL
 
     def new(self, now_us: int) -> bytes:
         """16 bytes."""
         at = self._at
-        if at >= len(self._pool):
+        if at >= _POOL:
             self._pool = os.urandom(_POOL)
             at = 0
         self._at = at + 10
-        pool = self._pool
-        return (
-            (now_us // 1000).to_bytes(6, "big")
-            + bytes((0x70 | pool[at] & 0x0F, pool[at + 1], 0x80 | pool[at + 2] & 0x3F))
-            + pool[at + 3 : at + 10]
-        )
+        chance = int.from_bytes(self._pool[at : at + 10], "big") >> 6
+        version_4_random_12 = 7 << 12 | chance >> 62
+        variant_2_random_62 = 2 << 62 | chance & _LOW_62
+        return (now_us // 1000 << 80 | version_4_random_12 << 64 | variant_2_random_62).to_bytes(16, "big")
 
 
 def coin(key: bytes, id_: bytes) -> int:

@@ -2,13 +2,16 @@
 
 import asyncio
 import re
+import select
 import ssl
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import urlsplit
 
 import httptools
 
-from gnomon.fork import http1
+from gnomon.fork.answers import AnswerHead, check_answer
+from gnomon.fork.names import Headers
 from gnomon.records.process import Upstream
 
 if TYPE_CHECKING:
@@ -16,6 +19,10 @@ if TYPE_CHECKING:
 
 _KEEP_ALIVE: Final = re.compile(rb"timeout=(\d+)")
 _BUFFER_HIGH: Final = 256 * 1024
+_HEAD_LIMIT: Final = 256 * 1024
+"""Bytes of an answer that are neither head nor body yet."""
+_DOUBTFUL_SECONDS: Final = 0.02
+"""A connection that was idle for longer is asked whether it is still there before it is used."""
 
 
 class Connection(asyncio.Protocol):
@@ -29,13 +36,13 @@ class Connection(asyncio.Protocol):
         "_parser",
         "_reason",
         "_skip_body",
+        "_spoiled",
         "_trailing",
+        "_unread",
         "exchange",
         "idle_since",
         "idle_us",
         "pool",
-        "reused",
-        "spoiled",
         "transport",
         "tunnel",
     )
@@ -44,19 +51,19 @@ class Connection(asyncio.Protocol):
         self.pool = pool
         self.exchange: Exchange | None = None
         self.transport: asyncio.Transport | None = None
-        self.reused = False
-        self.spoiled = False
         self.tunnel = False
         self.idle_since = 0.0
         self.idle_us = pool.idle_us
         self._parser = httptools.HttpResponseParser(self)
-        self._headers: http1.Headers = []
+        self._headers: Headers = []
+        self._trailing: Headers = []
         self._reason = b""
-        self._answer: http1.AnswerHead | None = None
-        self._free = False
+        self._answer: AnswerHead | None = None
+        self._unread = 0
+        self._free = False  # its answer is whole, and another request may follow
+        self._spoiled = False  # nobody knows what its next byte would mean
         self._held = False
         self._skip_body = False
-        self._trailing: http1.Headers = []
 
     # asyncio -------------------------------------------------------------------------------------------------------
 
@@ -66,12 +73,14 @@ class Connection(asyncio.Protocol):
         self.transport = transport
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.transport = None
         self.pool.forget(self)
         exchange, self.exchange = self.exchange, None
         if exchange is None:
             return
         if self.tunnel or (self._answer is not None and self._answer.until_close and exc is None):
-            exchange.answer_complete(())
+            exchange.answer_complete([])
+            exchange.client.flush()
             return
         exchange.upstream_failed("reset", str(exc or "the model closed the connection before its answer was complete"))
 
@@ -88,19 +97,24 @@ class Connection(asyncio.Protocol):
         if exchange is None:  # a model that speaks unasked cannot be trusted with the next request
             self.close()
             return
+        client = exchange.client
         if self.tunnel:
-            exchange.client.tunnelled(data)
+            client.write(data)
+            client.flush()
             return
+        self._unread += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._upgraded(exchange, data[upgrade.args[0] :])
-        except httptools.HttpParserError:
-            self.spoiled = True
-            if self.exchange is not None:
-                self._fail("the model's answer is not valid HTTP")
-        exchange.client.flush()
-        if self.spoiled:
+        except httptools.HttpParserError as error:
+            if isinstance(error, httptools.HttpParserCallbackError):  # ours, not the model's
+                self.pool.bug(error.__context__ if isinstance(error.__context__, Exception) else error)
+            self._fail("the model's answer is not valid HTTP")
+        if self._unread > _HEAD_LIMIT and self.exchange is not None:
+            self._fail(f"the model's answer has more than {_HEAD_LIMIT} bytes beside its body")
+        client.flush()
+        if self._spoiled:
             self.close()
         elif self._free:
             # Only now: had it been free while its bytes were still parsed, what follows the answer could have been
@@ -108,18 +122,15 @@ class Connection(asyncio.Protocol):
             self._free = False
             self.pool.put(self)
 
-    def eof_received(self) -> bool:
-        return False
-
     def _upgraded(self, exchange: "Exchange", rest: bytes) -> None:
-        if not exchange.head.websocket:
-            self.spoiled = True
-            self._fail("the model switched protocols without being asked")
+        answer = self._answer
+        if self._spoiled or answer is None or answer.status != 101:
+            self._spoiled = True
             return
         self.tunnel = True
         exchange.client.start_tunnel(self)
         if rest:
-            exchange.client.tunnelled(rest)
+            exchange.client.write(rest)
 
     # one exchange --------------------------------------------------------------------------------------------------
 
@@ -128,6 +139,7 @@ class Connection(asyncio.Protocol):
         self.exchange = exchange
         self._skip_body = exchange.head.method == b"HEAD"
         self._answer = None
+        self._unread = 0
         exchange.begin(self)
 
     def write(self, data: bytes) -> None:
@@ -137,13 +149,13 @@ class Connection(asyncio.Protocol):
 
     def hold(self) -> None:
         """Read no more: the client does not keep up."""
-        if self.transport is not None and not self._held:
+        if self.transport is not None and not self._held and not self.transport.is_closing():
             self._held = True
             self.transport.pause_reading()
 
     def unhold(self) -> None:
         """Read on."""
-        if self.transport is not None and self._held:
+        if self.transport is not None and self._held and not self.transport.is_closing():
             self._held = False
             self.transport.resume_reading()
 
@@ -151,10 +163,15 @@ class Connection(asyncio.Protocol):
         """End the connection; its exchange, if there is one, is no longer its business."""
         self.exchange = None
         self.pool.forget(self)
-        if self.transport is not None:
+        if self.transport is None:
+            return
+        if self.tunnel:
+            self.transport.close()  # the client's last words still go out
+        else:
             self.transport.abort()
 
     def _fail(self, detail: str) -> None:
+        self._spoiled = True
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
             exchange.upstream_failed("reset", detail)
@@ -163,11 +180,12 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         if self.exchange is None:
-            self.spoiled = True  # bytes after the answer
+            self._spoiled = True  # bytes after the answer
         self._headers = []
         self._reason = b""
         self._answer = None
-        self._trailing = []
+        if self._trailing:
+            self._trailing = []
 
     def on_status(self, status: bytes) -> None:
         self._reason += status
@@ -177,62 +195,77 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         exchange = self.exchange
-        if exchange is None or self.spoiled:
+        if exchange is None or self._spoiled:
             return
+        self._unread = 0
         parser = self._parser
-        answer = http1.check_answer(
-            parser.get_status_code(), self._reason, parser.get_http_version(), self._headers, to_head=self._skip_body
-        )
+        status = parser.get_status_code()
+        answer = check_answer(status, self._reason, parser.get_http_version(), self._headers, to_head=self._skip_body)
         if answer is None:
-            self.spoiled = True
             self._fail("the model's answer has a version, status or transfer coding that cannot be passed on")
             return
         self._answer = answer
-        if answer.status >= 200:
+        if status >= 200:
             exchange.answer_head(answer)
             if self._skip_body:  # llhttp would wait for a body that does not come
                 self._finish(exchange, answer)
-        elif answer.status == 101 and exchange.head.websocket:
-            exchange.answer_head(answer)
+        elif status == 101:
+            if exchange.head.websocket and parser.should_upgrade():
+                exchange.switched(answer)
+            else:
+                self._fail("the model switched protocols without being asked")
 
     def on_body(self, data: bytes) -> None:
+        self._unread = 0
         exchange, answer = self.exchange, self._answer
-        if exchange is None or answer is None or self.spoiled:
+        if exchange is None or answer is None or self._spoiled:
             return
         if answer.bodiless:
-            self.spoiled = True
+            self._spoiled = True
             return
         exchange.answer_body(data)
 
     def on_message_complete(self) -> None:
         exchange, answer = self.exchange, self._answer
-        if exchange is None or answer is None or self.spoiled:
+        if exchange is None or answer is None or self._spoiled:
             return
-        if answer.status < 200:
-            if answer.status != 101:
-                exchange.informational(answer)
-            return
-        self._finish(exchange, answer)
+        if answer.status >= 200:
+            self._finish(exchange, answer)
+        elif answer.status != 101:
+            exchange.informational(answer)
 
-    def _finish(self, exchange: "Exchange", answer: http1.AnswerHead) -> None:
+    def _finish(self, exchange: "Exchange", answer: AnswerHead) -> None:
         # llhttp does not know that an answer to HEAD has no body: whatever follows could be read as one
         odd_head = self._skip_body and answer.length != 0
         self._free = self._parser.should_keep_alive() and exchange.request_done and not odd_head
-        self.spoiled = not self._free
+        self._spoiled = not self._free
         self.exchange = None
-        exchange.answer_complete(tuple(self._trailing))
+        if answer.keep_alive and (found := _KEEP_ALIVE.search(answer.keep_alive)):
+            seconds = int(found[1])  # a second early, or half of it: the answer that says so is on its way already
+            self.idle_us = min(self.pool.idle_us, int(max(seconds - 1, seconds / 2) * 1e6))
+        exchange.answer_complete(self._trailing)
 
-    def note_keep_alive(self) -> None:
-        """Honour `Keep-Alive: timeout`, a second early."""
-        for name, value in self._headers:
-            if name.lower() == b"keep-alive" and (found := _KEEP_ALIVE.search(value)):
-                self.idle_us = min(self.pool.idle_us, max(0, int(found[1]) - 1) * 1_000_000)
+    def usable(self, now: float) -> bool:
+        """Whether the model still listens here, as far as can be known."""
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return False
+        idle = now - self.idle_since
+        if idle * 1e6 >= self.idle_us:
+            return False
+        if idle < _DOUBTFUL_SECONDS:
+            return True
+        poll = select.poll()  # the loop may not have looked yet; whatever there is to read, an end or a byte, spoils it
+        poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN | select.POLLRDHUP)
+        return not poll.poll(0)
 
 
 class Pool:
     """Connections to one arm."""
 
-    def __init__(self, arm: Upstream, *, idle_us: int, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, arm: Upstream, *, idle_us: int, loop: asyncio.AbstractEventLoop, bug: Callable[[Exception], None]
+    ) -> None:
         parts = urlsplit(arm.url)
         self.arm = arm
         self.host = parts.hostname or ""
@@ -240,6 +273,7 @@ class Pool:
         self.prefix = parts.path.rstrip("/").encode()
         self.tls = ssl.create_default_context() if parts.scheme == "https" else None
         self.idle_us = idle_us
+        self.bug = bug
         self._idle: list[Connection] = []
         self._loop = loop
         self._connecting: set[asyncio.Task[None]] = set()
@@ -248,11 +282,10 @@ class Pool:
         """Give the exchange a connection: an idle one, or a new one when it is made."""
         while self._idle:
             connection = self._idle.pop()
-            transport = connection.transport
-            if transport is not None and not transport.is_closing():
-                connection.reused = True
+            if connection.usable(self._loop.time()):
                 connection.start(exchange)
                 return
+            connection.close()
         task = self._loop.create_task(self._connect(exchange))
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
@@ -260,25 +293,29 @@ class Pool:
     async def _connect(self, exchange: "Exchange") -> None:
         try:
             _, connection = await self._loop.create_connection(
-                lambda: Connection(self),
-                self.host,
-                self.port,
-                ssl=self.tls,
+                lambda: Connection(self), self.host, self.port, ssl=self.tls
             )
         except OSError as error:
             exchange.upstream_failed("refused", f"{self.host}:{self.port} cannot be reached: {error.strerror or error}")
-            return
-        if exchange.over:
-            self.put(connection)
+        except Exception as error:  # noqa: BLE001  whatever it was, the client must not wait for ever
+            self.bug(error)
+            exchange.upstream_failed("refused", f"{self.host}:{self.port} cannot be reached: {error}")
         else:
-            connection.start(exchange)
+            if exchange.over:
+                self.put(connection)
+            else:
+                connection.start(exchange)
 
     def put(self, connection: Connection) -> None:
         """Keep a connection for the next exchange."""
-        connection.note_keep_alive()
         connection.unhold()
         connection.idle_since = self._loop.time()
         self._idle.append(connection)
+
+    @property
+    def idle(self) -> int:
+        """Connections that wait for an exchange."""
+        return len(self._idle)
 
     def forget(self, connection: Connection) -> None:
         """It is gone."""

@@ -4,7 +4,6 @@ Delta records an application's transaction number with a commit, but takes the s
 for first. One application appends from one process at a time: the runner holds a lock, an import names its file.
 """
 
-import os
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -44,25 +43,30 @@ def append(log_url: str, table: str, rows: pa.Table, *, application: str, number
     try:
         there = DeltaTable(uri)
     except TableNotFoundError:
-        there = _create(log_url, uri, rows.schema)
+        _make_folder(log_url, uri)
+        _write(uri, rows, application, number, configuration=_CONFIGURATION)  # one commit: never a table without rows
+        return DeltaTable(uri).version()
     done = there.transaction_version(application)
-    if done is not None and done >= number:
-        return there.version()
-    write_deltalake(
-        there,
-        rows,
-        mode="append",
-        writer_properties=_PROPERTIES,
-        commit_properties=CommitProperties(app_transactions=[Transaction(application, number)]),
-    )
+    if done is None or done < number:
+        _write(there, rows, application, number)
     return there.version()
 
 
-def _create(log_url: str, uri: str, schema: pa.Schema) -> DeltaTable:
+def _write(
+    table: DeltaTable | str, rows: pa.Table, application: str, number: int, configuration: dict[str, str] | None = None
+) -> None:
+    write_deltalake(
+        table,
+        rows,
+        mode="append",
+        configuration=configuration,
+        writer_properties=_PROPERTIES,
+        commit_properties=CommitProperties(app_transactions=[Transaction(application, number)]),
+    )
+
+
+def _make_folder(log_url: str, uri: str) -> None:
     folder = local(log_url)
     if folder is not None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         Path(uri).mkdir(mode=0o700, exist_ok=True)
-        os.chmod(uri, 0o700)  # noqa: PTH101  beside mkdir, whose mode the umask narrows
-    # `ignore`: somebody else may have made it in this moment
-    return DeltaTable.create(uri, schema=schema, mode="ignore", configuration=_CONFIGURATION)

@@ -5,7 +5,7 @@ Promises  the ledger is pinned before the tables it counts, so the rows hold at 
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -58,7 +58,7 @@ def exchanges(log_url: str, ids: Sequence[str], version: int | None = None) -> l
     table = _open(log_url, "exchanges", version)
     if table is None or not ids:
         return []
-    rows = _read(table.file_uris(), None, ds.field("id").isin(list(ids))).to_pylist()
+    rows = _read(_files(log_url, "exchanges", table), None, ds.field("id").isin(list(ids))).to_pylist()
     by_id = {row["id"]: row for row in rows}
     return [by_id[each] for each in ids if each in by_id]
 
@@ -66,7 +66,7 @@ def exchanges(log_url: str, ids: Sequence[str], version: int | None = None) -> l
 def column(log_url: str, table: str, columns: Sequence[str]) -> pa.Table | None:
     """Some columns of the newest version of a table; None when it is not there."""
     opened = _open(log_url, table, None)
-    return None if opened is None else _read(opened.file_uris(), columns, None)
+    return None if opened is None else _read(_files(log_url, table, opened), columns, None)
 
 
 def transaction(log_url: str, table: str, application: str) -> int | None:
@@ -94,16 +94,16 @@ def ledger(log_url: str) -> list[LedgerRow]:
     if table is None:
         return []
     keys = ["instance", "epoch", "stratum", "state"]
-    rows = _read(table.file_uris(), None, None).sort_by([(key, "ascending") for key in [*keys, "time_us", "count"]])
+    order = [(key, "ascending") for key in [*keys, "time_us", "count"]]
+    rows = _read(_files(log_url, "ledger", table), None, None).sort_by(order)
     kept = ["time_us", "count", "watermark_us"]
     last = rows.group_by(keys, use_threads=False).aggregate([(name, "last") for name in kept])
     last = last.rename_columns([name.removesuffix("_last") for name in last.column_names])
     return [LedgerRow(**row) for row in last.to_pylist()]
 
 
-def _read(files: Iterable[str], columns: Sequence[str] | None, only: ds.Expression | None) -> pa.Table:
-    paths = [unquote(file.removeprefix("file://")) if file.startswith("file://") else file for file in files]
-    return ds.dataset(paths, format="parquet").to_table(
+def _read(files: Sequence[str], columns: Sequence[str] | None, only: ds.Expression | None) -> pa.Table:
+    return ds.dataset(list(files), format="parquet").to_table(
         columns=None if columns is None else list(columns), filter=only, use_threads=False
     )
 
@@ -131,14 +131,21 @@ def _pin(log_url: str, table: str, version: int | None) -> tuple[int, tuple[str,
     if opened is None:
         return ABSENT, ()
     pinned = opened.version()
-    files = tuple(opened.file_uris())
     if local(log_url) is not None:
         uri = Path(table_uri(log_url, table))
         problem = _missing_commit(uri, pinned) or _wrong_file(uri, opened)
         if problem:
             raise IntegrityError(problem)
-        files = tuple(unquote(file.removeprefix("file://")) if file.startswith("file://") else file for file in files)
-    return pinned, files
+    return pinned, tuple(_files(log_url, table, opened))
+
+
+def _files(log_url: str, table: str, opened: DeltaTable) -> list[str]:
+    """The data files of a table: paths on this machine, or URIs."""
+    if local(log_url) is None:
+        return list(opened.file_uris())
+    # not `file_uris`: it writes blanks in local paths as %20
+    paths = pa.table(opened.get_add_actions(flatten=True))["path"].to_pylist()
+    return [str(Path(table_uri(log_url, table)) / unquote(path)) for path in paths]
 
 
 def _missing_commit(folder: Path, version: int | None) -> str:

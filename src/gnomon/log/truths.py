@@ -71,7 +71,7 @@ def import_truths(
     kind = format or truth_files.format_of(name, content)
     columns, rows = truth_files.read(content, kind, name)
     outputs = wanted_outputs(plan)
-    if not content.strip():
+    if name == "-" and not content.strip():
         return _result(name)
     key = _key_column(plan, outputs, columns, name)
     typed = kind != "csv"

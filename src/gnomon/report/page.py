@@ -38,7 +38,7 @@ def render(report: Report) -> str:
     return _template().render(
         r=report,
         w=words,
-        verdict=_verdict(report.verdict),
+        verdict=_verdict(report),
         remarks=_remarks(report.verdict),
         forest=_figure(charts.forest(report.verdict, report.declared.gates)),
         forest_text=_forest_text(report),
@@ -79,15 +79,18 @@ def _figure(chart: Any) -> Markup:  # noqa: ANN401  altair's chart classes carry
 # verdict -----------------------------------------------------------------------------------------------------------
 
 
-def _verdict(verdict: Verdict) -> dict[str, str]:
-    """The sentence without the word that stands large beside it."""
-    sentence = verdict.sentence.removeprefix(f"{verdict.verdict.capitalize()}: ")
+def _verdict(report: Report) -> dict[str, str]:
+    """The sentence without the word that stands large beside it. A version keeps its own capitals."""
+    name = report.verdict.verdict
+    sentence = report.verdict.sentence.removeprefix(f"{name.capitalize()}: ")
+    if not sentence.startswith(report.declared.candidate):
+        sentence = sentence[:1].upper() + sentence[1:]
     return {
-        "word": verdict.verdict,
-        "mark": words.VERDICT_MARKS[verdict.verdict],
-        "tone": _TONES[verdict.verdict],
-        "meaning": words.VERDICT_MEANINGS[verdict.verdict],
-        "sentence": sentence[:1].upper() + sentence[1:],
+        "word": name,
+        "mark": words.VERDICT_MARKS[name],
+        "tone": _TONES[name],
+        "meaning": words.VERDICT_MEANINGS[name],
+        "sentence": sentence,
     }
 
 

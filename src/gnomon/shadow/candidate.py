@@ -73,7 +73,7 @@ class Call:
                 self.connection.close()
 
     def fail(self, outcome: Outcome, detail: str) -> None:
-        """End the call and its connection."""
+        """End the call, and its connection with it."""
         connection = self.connection
         self.finish(outcome, detail)
         if connection is not None:
@@ -92,8 +92,8 @@ class Connection(asyncio.Protocol):
     """One connection to the arm; one call at a time."""
 
     __slots__ = (
-        "_body", "_call", "_caller", "_complete", "_head_size", "_headers", "_parser", "_size", "_spoiled", "_status",
-        "_transport", "_until_close", "idle_since", "reused",
+        "_body", "_call", "_caller", "_complete", "_head_size", "_headers", "_keep", "_parser", "_size", "_spoiled",
+        "_status", "_transport", "_until_close", "idle_since", "reused",
     )  # fmt: skip
 
     def __init__(self, caller: "Caller") -> None:
@@ -110,7 +110,7 @@ class Connection(asyncio.Protocol):
         self._headers: list[tuple[str, str]] = []
         self._body: list[bytes] = []
         self._status = self._size = self._head_size = 0
-        self._until_close = self._complete = False
+        self._until_close = self._complete = self._keep = False
 
     def start(self, call: Call) -> None:
         """Write the request. The call's clock starts here."""
@@ -176,24 +176,25 @@ class Connection(asyncio.Protocol):
             return
         if self._complete:
             self._finish(call)
-        elif self._size > self._caller.body_limit or self._head_size > HEAD_LIMIT:
+        elif self._size > self._caller.body_limit:
             call.fail("too_large", f"the answer is larger than {self._caller.body_limit} bytes")
+        elif not self._status and self._head_size > HEAD_LIMIT:
+            call.fail("too_large", f"the answer's head is larger than {HEAD_LIMIT} bytes")
 
     def _finish(self, call: Call) -> None:
         assert self._transport is not None
         self._call = None
-        keep = self._parser.should_keep_alive() and not (
+        keep = self._keep and not (
             self._spoiled or call.head_only or self._transport.get_write_buffer_size()
         )
         if self._size > self._caller.body_limit:
-            call.finish("too_large", f"the answer is larger than {self._caller.body_limit} bytes")
-            keep = False
-        else:
-            call.finish(_outcome(self._status))
+            call.fail("too_large", f"the answer is larger than {self._caller.body_limit} bytes")
+            return
         if keep:
-            self._caller.put(self)
+            self._caller.put(self)  # first: what `done` begins may take it
+            call.finish(_outcome(self._status))
         else:
-            self.close()
+            call.fail(_outcome(self._status), "")
 
     # llhttp's callbacks --------------------------------------------------------------------------------------------
 
@@ -233,6 +234,7 @@ class Connection(asyncio.Protocol):
         """The answer is complete."""
         if self._status:
             self._complete = True
+            self._keep = self._parser.should_keep_alive()  # afterwards llhttp has forgotten
 
 
 class Caller:

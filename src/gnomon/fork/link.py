@@ -1,0 +1,240 @@
+"""The link that carries copies to the runner.
+
+Frames are numbered per gateway instance. A numbered frame stays here until the runner acknowledges it, inside one byte
+budget; after a reconnect what is not acknowledged is sent again, whole. Nothing here is ever waited for.
+"""
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Callable
+from typing import Final, cast
+
+import msgspec
+
+from gnomon.fork.capture import Copy
+from gnomon.records.frames import Ack, Call, Dropped, Exchange, Frame, Hello, Request, Settled
+
+_RETRY: Final = (0.02, 0.05, 0.1, 0.25, 0.5)
+_BUFFER_HIGH: Final = 1 << 20
+_ACK_LIMIT: Final = 64
+"""Bytes of an acknowledgement. Whoever announces more is not our runner."""
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_decoder: Final = msgspec.msgpack.Decoder(Ack)
+
+
+def encode(frame: Frame) -> bytes:
+    """A frame with its length before it."""
+    body = _encoder.encode(frame)
+    return len(body).to_bytes(4, "big") + body
+
+
+class Link(asyncio.Protocol):
+    """The connection to the runner: reconnects for ever, keeps what is not acknowledged, never blocks."""
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        instance: str,
+        sync: bool,
+        budget: int,
+        body_cap: int,
+        probability: int,
+        bug: Callable[[Exception], None],
+    ) -> None:
+        self.path = path
+        self.instance = instance
+        self.sync = sync
+        self.body_cap = body_cap
+        self.probability = probability
+        self._bug = bug
+        self.held = 0
+        """Bytes of captured and unacknowledged data."""
+        self.unacknowledged: deque[Copy] = deque()
+        self._unsent: deque[Copy] = deque()
+        self._budget = budget
+        self._numbers = 0
+        self._connections = 0
+        self._transport: asyncio.Transport | None = None
+        self._writable = False
+        self._out: list[bytes] = []
+        self._in = b""
+        self._loop = asyncio.get_running_loop()
+        self._stopped = False
+        self._tries = 0
+
+    # the budget ----------------------------------------------------------------------------------------------------
+
+    def reserve(self, count: int) -> bool:
+        """Take bytes of the budget; False when it is full."""
+        if self.held + count > self._budget:
+            return False
+        self.held += count
+        return True
+
+    def release(self, count: int) -> None:
+        """Give bytes back."""
+        self.held -= count
+
+    @property
+    def why_full(self) -> str:
+        """The state of a copy for which there was no room."""
+        return "shed:memory" if self.connected else "shed:unavailable"
+
+    # sending -------------------------------------------------------------------------------------------------------
+
+    @property
+    def connected(self) -> bool:
+        """Whether the runner is there."""
+        return self._transport is not None
+
+    def call(self, request: Request) -> int:
+        """Ask for the candidate's call now; the number of the connection it went over, 0 if it could not go."""
+        if not self._writable:
+            return 0
+        self._put(encode(Call(request)))
+        return self._connections
+
+    def dropped(self, called_over: int, id_: bytes) -> None:
+        """No exchange will follow the call that went over this connection. Small, so it does not wait its turn."""
+        if self._transport is not None and called_over == self._connections:
+            self._put(encode(Dropped(id_)))
+
+    def hand_over(self, copy: Copy) -> None:
+        """Number a finished exchange and send it, now or when the runner can take it."""
+        copy.number = self._numbers + 1
+        if self._writable and not self._unsent:
+            # Encoded before it is kept: what cannot be encoded must not get a number, because a later number's
+            # acknowledgement would count it as handed over.
+            self._put(self._encoded(copy))
+        else:
+            self._unsent.append(copy)
+        self._numbers += 1
+        self.unacknowledged.append(copy)
+
+    def _encoded(self, copy: Copy) -> bytes:
+        assert copy.record is not None
+        assert copy.request is not None
+        if copy.called_over == self._connections:
+            return encode(Settled(copy.number, copy.id, copy.record))
+        return encode(Exchange(copy.number, copy.request, copy.record, self.sync))
+
+    def _put(self, data: bytes) -> None:
+        if not self._out:
+            self._loop.call_soon(self._flush)
+        self._out.append(data)
+
+    def _flush(self) -> None:
+        out, self._out = self._out, []
+        if self._transport is not None and out:
+            self._transport.write(b"".join(out))
+
+    # the connection ------------------------------------------------------------------------------------------------
+
+    def connect(self) -> None:
+        """Try in the background, and again after a short while for as long as it fails."""
+        if not self._stopped:
+            self._task = self._loop.create_task(self.open())
+
+    async def open(self) -> None:
+        """Try once; a failure is tried again later."""
+        try:
+            await self._loop.create_unix_connection(lambda: self, self.path)
+        except OSError:
+            self._again()
+
+    def _again(self) -> None:
+        if self._stopped:
+            return
+        pause = _RETRY[min(self._tries, len(_RETRY) - 1)]
+        self._tries += 1
+        self._loop.call_later(pause, self.connect)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Say who we are, then send again what is not acknowledged."""
+        transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass of it
+        transport.set_write_buffer_limits(_BUFFER_HIGH)
+        self._transport = transport
+        self._connections += 1
+        self._writable = True
+        self._tries = 0
+        self._in = b""
+        self._out.clear()
+        self._unsent = deque(self.unacknowledged)
+        self._put(encode(Hello(self.instance, os.getpid())))
+        self._send_unsent()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  the signature is asyncio's
+        """Keep everything and come back."""
+        self._transport = None
+        self._writable = False
+        self._again()
+
+    def pause_writing(self) -> None:
+        """The runner does not keep up: hold what comes, inside the budget."""
+        self._writable = False
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        self._writable = self._transport is not None
+        self._send_unsent()
+
+    def _send_unsent(self) -> None:
+        size = 0
+        while self._unsent and self._writable:
+            copy = self._unsent.popleft()
+            try:
+                self._put(self._encoded(copy))
+            except Exception as error:  # noqa: BLE001  a fault of ours costs the copy, never the process
+                self._bug(error)
+                self.unacknowledged.remove(copy)
+                copy.ended = False
+                copy.spoil()
+            size += copy.size
+            if size > _BUFFER_HIGH:  # in portions, so that a long backlog is not encoded twice over at once
+                self._loop.call_soon(self._send_unsent)
+                return
+
+    def data_received(self, data: bytes) -> None:
+        """Acknowledgements."""
+        data = self._in + data
+        at = 0
+        try:
+            while len(data) - at >= 4:
+                size = int.from_bytes(data[at : at + 4], "big")
+                if size > _ACK_LIMIT:
+                    raise ValueError(f"the runner announces an acknowledgement of {size} bytes")  # noqa: TRY301
+                end = at + 4 + size
+                if end > len(data):
+                    break
+                self._acknowledged(_decoder.decode(data[at + 4 : end]).number)
+                at = end
+        except Exception as error:  # noqa: BLE001  what cannot be read is asked for again on another connection
+            self._bug(error)
+            if self._transport is not None:
+                self._transport.abort()
+            return
+        self._in = data[at:]
+
+    def _acknowledged(self, number: int) -> None:
+        waiting = self.unacknowledged
+        while waiting and waiting[0].number <= number:
+            copy = waiting.popleft()
+            self.held -= copy.size
+            copy.ledger.handed_over(copy.id)
+
+    def stop(self) -> None:
+        """Say goodbye after what is written."""
+        self._stopped = True
+        self._flush()
+        if self._transport is not None:
+            self._transport.close()
+
+    async def drained(self, patience: float) -> bool:
+        """Wait until all is acknowledged; False after `patience` seconds."""
+        end = self._loop.time() + patience
+        while self.unacknowledged and self._loop.time() < end:  # noqa: ASYNC110  an event would cost every request
+            await asyncio.sleep(0.01)
+        return not self.unacknowledged

@@ -1,0 +1,202 @@
+"""The runner as a process: killed at random moments, drained, started twice."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import msgspec
+import pytest
+
+from gnomon.records.frames import Exchange
+from tests.shadow.parts import Gateway, Model, a_config, a_request, an_answer, counter_file, document, ledger, logged, now_us
+
+
+@pytest.fixture
+def model():
+    with Model() as started:
+        yield started
+
+
+class Process:
+    """`python -m gnomon.processes.runner`."""
+
+    def __init__(self, folder, plan_document, **settings):
+        self.folder = folder
+        self.config = a_config(folder, plan_document, **settings)
+        self.path = folder / "runner.json"
+        self.path.write_bytes(msgspec.json.encode(self.config))
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "gnomon.processes.runner", "--config", str(self.path)],
+            stdout=subprocess.PIPE,
+            stderr=(self.folder / "runner.err").open("ab"),
+            text=True,
+        )
+        assert self.process.stdout.readline() == "ready\n", self.errors
+        return self
+
+    @property
+    def errors(self):
+        return (self.folder / "runner.err").read_text()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(30)
+        self.process.stdout.close()
+        return code
+
+
+@pytest.fixture
+def started(tmp_path):
+    made = []
+
+    def start(plan_document, **settings):
+        made.append(Process(tmp_path, plan_document, **settings))
+        return made[-1].start()
+
+    yield start
+    for each in made:
+        if each.process.poll() is None:
+            each.kill()
+
+
+class Feeder(threading.Thread):
+    """A gateway that keeps what is not acknowledged and sends it again to the next runner, as the real one does."""
+
+    def __init__(self, socket, chance, sync):
+        super().__init__()
+        self.gateway = Gateway(socket)
+        self.chance = chance
+        self.sync = sync
+        self.kept = {}
+        self.acknowledged = []
+        self.failures = []
+        self.ended = threading.Event()
+
+    def run(self):
+        try:
+            while not self.ended.is_set() or self.kept:
+                self._connect()
+        except BaseException as error:
+            self.failures.append(error)
+
+    def _connect(self):
+        try:
+            self.gateway.connect()
+        except OSError:
+            time.sleep(0.02)
+            return
+        try:
+            with self.gateway:
+                for number, (request, answer) in list(self.kept.items()):
+                    self.gateway.send(Exchange(number, request, answer, self.sync))
+                while not self.ended.is_set() or self.kept:
+                    if not self.ended.is_set():
+                        self._send(self.chance.randint(1, 40))
+                    if self.kept and not self.gateway.read_acks():
+                        return
+                    for number in [number for number in self.kept if number <= self.gateway.acknowledged]:
+                        self.acknowledged.append(self.kept.pop(number)[0].id.hex())
+        except OSError:
+            return
+
+    def _send(self, count):
+        for _ in range(count):
+            request, answer = a_request(len(self.acknowledged)), an_answer()
+            self.gateway.number += 1
+            self.kept[self.gateway.number] = (request, answer)
+            if self.sync:
+                self.gateway.call(request)
+                self.gateway.number -= 1
+                self.gateway.settle(request, answer)
+            else:
+                self.gateway.send(Exchange(self.gateway.number, request, answer, False))
+
+
+@pytest.mark.parametrize(("mode", "seed"), [("async", 1), ("sync", 2)])
+def test_kill_9_at_random_moments_loses_and_doubles_nothing(tmp_path, model, started, mode, seed):
+    chance = random.Random(seed)
+    feeder = Feeder(tmp_path / "runner.sock", chance, mode == "sync")
+    plan = document(model.url, mode=mode)
+    with counter_file(tmp_path / "counters", feeder.gateway.instance) as write:
+        process = started(plan, flush_us=20_000)
+        feeder.start()
+        for _ in range(6):
+            time.sleep(chance.uniform(0.02, 0.6))
+            process.kill()
+            process.start()
+        time.sleep(0.3)
+        feeder.ended.set()
+        feeder.join(30)
+        assert feeder.failures == []
+        sent = len(feeder.acknowledged)
+        write(frontier_us=now_us(), seen=sent + 3, handed_over=sent, unsampled=3)
+    assert process.stop() == 0, process.errors
+
+    assert sent > 100
+    ids = [row["id"] for row in logged(tmp_path)]
+    assert len(ids) == len(set(ids))
+    assert set(ids) == set(feeder.acknowledged)
+    assert sorted(row["id"] for row in logged(tmp_path, "exchanges")) == sorted(ids)
+    assert ledger(tmp_path) == {
+        "seen": sent + 3,
+        "handed_over": sent,
+        "unsampled": 3,
+        "received": sent,
+        "paired": sent,
+    }
+    assert {row["candidate_outcome"] for row in logged(tmp_path)} == {"ok"}
+
+
+def test_a_drain_takes_what_gateways_still_send_finishes_the_calls_and_appends(tmp_path, model, started):
+    model.delay = 0.1
+    process = started(document(model.url), flush_us=60_000_000)
+    with Gateway(tmp_path / "runner.sock") as gateway:
+        gateway.exchange(a_request())
+        gateway.await_acks()
+        process.process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        gateway.exchange(a_request())
+        gateway.await_acks()
+    assert process.stop() == 0
+    assert ledger(tmp_path) == {"received": 2, "paired": 2}
+    assert len(logged(tmp_path)) == 2
+    assert process.errors == ""
+
+
+def test_a_second_runner_says_so_and_ends(tmp_path, model, started):
+    process = started(document(model.url))
+    second = subprocess.run(
+        [sys.executable, "-m", "gnomon.processes.runner", "--config", str(process.path)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert second.returncode == 2
+    assert second.stdout == ""
+    assert second.stderr.count("\n") == 1
+    assert f"another runner (process {process.process.pid})" in second.stderr
+    assert process.process.poll() is None
+
+
+@pytest.mark.parametrize("change", ["not json", "no plan", "no file"])
+def test_a_runner_that_cannot_start_says_why_in_one_line(tmp_path, change):
+    path = tmp_path / "runner.json"
+    config = msgspec.to_builtins(a_config(tmp_path, {"gnomon": 1}))
+    if change != "no file":
+        path.write_text("{" if change == "not json" else json.dumps(config))
+    done = subprocess.run(
+        [sys.executable, "-m", "gnomon.processes.runner", "--config", str(path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert done.stderr.strip()
