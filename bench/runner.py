@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import platform
+import random
 import resource
 import signal
 import socket
@@ -76,14 +77,16 @@ def document(port: int, in_flight: int) -> dict:
 
 
 def frames(count: int, body: int) -> list[bytes]:
-    """Encoded frames; ids are UUIDv7-shaped, bodies differ."""
+    """Encoded frames; ids are UUIDv7-shaped, bodies are made-up text that compresses like text."""
     encode = msgspec.msgpack.Encoder().encode
     now = time.time_ns() // 1000
+    chance = random.Random(1)
+    words = ["".join(chance.choices("etaoinshrdlu", k=chance.randint(2, 9))) for _ in range(3000)]
     made = []
     for number in range(1, count + 1):
         content = {"id": f"tx-{number}", "country": ("DE", "FR", "IT")[number % 3], "amount": number % 200, "text": ""}
-        noise = uuid.uuid4().hex * (body // 32 + 1)
-        content["text"] = noise[: max(0, body - len(json.dumps(content)))]
+        text = " ".join(chance.choices(words, k=body // 6))
+        content["text"] = text[: max(0, body - len(json.dumps(content)))]
         request = Request(
             ((now // 1000) << 80 | number).to_bytes(16, "big"), now, "POST", "/predict",
             (("content-type", "application/json"), ("accept", "*/*")), json.dumps(content).encode(), "POST /predict",
@@ -166,7 +169,11 @@ def one_round(options: argparse.Namespace, made: list[bytes], profile: Path | No
             time.sleep(0.05)
         seconds = time.perf_counter() - start
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        peak = int(next(line for line in Path(f"/proc/{runner.pid}/status").read_text().splitlines() if "VmHWM" in line).split()[1])
+        peak = int(
+            next(
+                line for line in Path(f"/proc/{runner.pid}/status").read_text().splitlines() if "VmHWM" in line
+            ).split()[1]
+        )
         runner.send_signal(signal.SIGTERM)
         assert runner.wait(30) == 0
         after = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -10,8 +10,16 @@ from gnomon import plugins
 from gnomon.ports import WrongShape
 from gnomon.records.plan import Output, Selector
 
-SCALARS = st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False, allow_infinity=False) | st.text()
-VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner, max_size=3))
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**60), 2**60)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+)
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner, max_size=3)
+)
 
 
 def a_comparator(name, **settings):
@@ -45,7 +53,13 @@ def test_exact_is_equality_of_json_values(production, candidate, agree):
 
 @pytest.mark.parametrize(
     ("production", "candidate", "agree", "distance"),
-    [(0.5, 0.5, True, 0), (0.5, 0.75, True, 0.25), (0.5, 0.7501, False, 0.2501), (1, 1.25, True, 0.25), (-1, 1, False, 2)],
+    [
+        (0.5, 0.5, True, 0),
+        (0.5, 0.75, True, 0.25),
+        (0.5, 0.7501, False, 0.2501),
+        (1, 1.25, True, 0.25),
+        (-1, 1, False, 2),
+    ],
 )
 def test_number_has_an_absolute_tolerance_that_belongs_to_it(production, candidate, agree, distance):
     found, far = compared("number", production, candidate, tolerance=0.25)

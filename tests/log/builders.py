@@ -52,7 +52,8 @@ def log_comparisons(url: str, *rows: dict[str, Any], number: int = 1) -> None:
 
 def ledger(*rows: dict[str, Any]) -> pa.Table:
     made = [
-        {"time_us": 1, "instance": "g", "epoch": 1, "stratum": "all", "state": "seen", "count": 1, "watermark_us": 1} | row
+        {"time_us": 1, "instance": "g", "epoch": 1, "stratum": "all", "state": "seen", "count": 1, "watermark_us": 1}
+        | row
         for row in rows
     ]
     return pa.Table.from_pylist(made, schema=tables.LEDGER)

@@ -158,7 +158,9 @@ def test_the_ledger_is_the_latest_row_of_each_count(url):
 def test_few_exchanges_are_read_by_id(url):
     blank = {field.name: None for field in tables.EXCHANGES} | {"time_us": 1, "epoch": 1, "probability": 1}
     needed = ("source", "stratum", "method", "target", "request_headers", "production_version", "production_outcome")
-    blank |= dict.fromkeys((*needed, "production_headers", "candidate_version", "rewritten"), "") | {"production_status": 200}
+    blank |= dict.fromkeys((*needed, "production_headers", "candidate_version", "rewritten"), "") | {
+        "production_status": 200
+    }
     rows = pa.Table.from_pylist([blank | {"id": each} for each in "abcd"], schema=tables.EXCHANGES)
     version = append(url, "exchanges", rows, application="r", number=1)
     append(url, "exchanges", rows.slice(0, 1), application="r", number=2)

@@ -63,7 +63,10 @@ def test_typed_files_are_taken_as_they_are(url, load, name):
 
 
 def test_json_lines_keep_numbers_and_booleans(url, load):
-    load('{"transaction_id": 7, "label": 1}\n{"transaction_id": 8, "label": true}\n{"transaction_id": 9, "label": {"b": 1, "a": 2}}', "t.jsonl")
+    load(
+        '{"transaction_id": 7, "label": 1}\n{"transaction_id": 8, "label": true}\n{"transaction_id": 9, "label": {"b": 1, "a": 2}}',
+        "t.jsonl",
+    )
     assert held(url) == {"7": "1", "8": "true", "9": '{"a":2,"b":1}'}
 
 
@@ -138,7 +141,7 @@ def test_standard_input(url, monkeypatch):
         ("", "t.jsonl", ["no columns"]),
         ("transaction_id,label\nk1,a\n,b\n", "t.csv", ["t.csv:3", "no transaction_id"]),
         ("transaction_id,label\nk1,a\nk2\n", "t.csv", ["t.csv:3", "1 cells", "header 2"]),
-        ("transaction_id,label\nk1,\"a\n", "t.csv", ["t.csv:2", "not CSV"]),
+        ('transaction_id,label\nk1,"a\n', "t.csv", ["t.csv:2", "not CSV"]),
         ("transaction_id,label,label\nk1,a,b\n", "t.csv", ["label", "twice"]),
         ("transaction_id,score\nk1,high\n", "t.csv", ["t.csv:2", "score", "'high'"]),
         ("transaction_id,score\nk1,1\nk2,nan\n", "t.csv", ["t.csv:3", "not finite"]),

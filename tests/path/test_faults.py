@@ -85,7 +85,8 @@ def test_a_dead_candidate_is_a_failed_arm_and_users_notice_nothing(place):
     stream(place.url, range(100))
     place.drained(paired=100)
     place.stop(process)
-    assert "error_rate" in place.read("decide", code=20)["sentence"]
+    failed = {test["gate"] for test in place.read("decide", code=20)["tests"] if test["result"] == "fail"}
+    assert "error_rate" in failed
 
 
 def test_a_drain_finishes_what_is_open(place):

@@ -175,7 +175,9 @@ def test_named_tensors_and_parameters_of_an_answer(selector, expected):
     assert V2.read_answer(at(selector), an_answer(V2_ANSWER)) == expected
 
 
-@pytest.mark.parametrize("selector", ["output:nothing", "output:short", "output:raw", "parameter:none", "input:one", "body:/none"])
+@pytest.mark.parametrize(
+    "selector", ["output:nothing", "output:short", "output:raw", "parameter:none", "input:one", "body:/none"]
+)
 def test_what_is_not_in_an_answer_is_a_wrong_shape(selector):
     with pytest.raises(WrongShape):
         V2.read_answer(at(selector), an_answer(V2_ANSWER))
@@ -188,7 +190,9 @@ def test_an_answer_of_another_kind_is_a_wrong_shape(body):
 
 
 def test_a_request_of_tensors():
-    request = a_request({"inputs": [tensor("amount", [7.0], shape=[1])], "parameters": {"tier": "gold"}}, headers=HEADERS)
+    request = a_request(
+        {"inputs": [tensor("amount", [7.0], shape=[1])], "parameters": {"tier": "gold"}}, headers=HEADERS
+    )
     assert V2.read_request(at("input:amount"), request) == 7.0
     assert V2.read_request(at("parameter:tier"), request) == "gold"
     assert V2.read_request(at("header:x-country"), request) == "DE"
@@ -238,7 +242,9 @@ def test_nothing_is_missing():
 
 # pointers ----------------------------------------------------------------------------------------------------------
 
-TREES = st.recursive(st.integers(), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3))
+TREES = st.recursive(
+    st.integers(), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3)
+)
 
 
 def places(value, pointer=""):

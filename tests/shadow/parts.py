@@ -119,7 +119,9 @@ class Model:
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
-                length = next((int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.startswith(b"content-length:")), 0)
+                length = next(
+                    (int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.startswith(b"content-length:")), 0
+                )
                 body = await reader.readexactly(length)
                 self.got.append((head, body))
                 if self.delay:

@@ -158,7 +158,9 @@ def test_the_limit_of_an_answer_is_exact():
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size))
 
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        caller = Caller(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", timeout_us=5_000_000, clock=clock.steady())
+        caller = Caller(
+            f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", timeout_us=5_000_000, clock=clock.steady()
+        )
         found = []
         for _ in range(2):
             done = asyncio.get_running_loop().create_future()

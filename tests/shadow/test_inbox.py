@@ -23,7 +23,10 @@ def path(tmp_path):
 
 def test_what_is_committed_is_there_after_a_restart(path):
     inbox = Inbox(path)
-    assert inbox.commit(Group(arrivals=[an_arrival(1), an_arrival(2), an_arrival(3, instance="h", epoch=2)])) == {("g", 1): 2, ("h", 2): 1}
+    assert inbox.commit(Group(arrivals=[an_arrival(1), an_arrival(2), an_arrival(3, instance="h", epoch=2)])) == {
+        ("g", 1): 2,
+        ("h", 2): 1,
+    }
     inbox.commit(Group(finished=[Finished(1, 7, 2, b"result")]))
     again = Inbox(path)
     assert again.numbers() == {"g": 2, "h": 3}

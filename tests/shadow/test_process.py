@@ -12,7 +12,18 @@ import msgspec
 import pytest
 
 from gnomon.records.frames import Exchange
-from tests.shadow.parts import Gateway, Model, a_config, a_request, an_answer, counter_file, document, ledger, logged, now_us
+from tests.shadow.parts import (
+    Gateway,
+    Model,
+    a_config,
+    a_request,
+    an_answer,
+    counter_file,
+    document,
+    ledger,
+    logged,
+    now_us,
+)
 
 
 @pytest.fixture
@@ -194,7 +205,10 @@ def test_a_runner_that_cannot_start_says_why_in_one_line(tmp_path, change):
     if change != "no file":
         path.write_text("{" if change == "not json" else json.dumps(config))
     done = subprocess.run(
-        [sys.executable, "-m", "gnomon.processes.runner", "--config", str(path)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "gnomon.processes.runner", "--config", str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 2
     assert done.stdout == ""

@@ -91,7 +91,11 @@ def test_exchanges_are_called_compared_and_logged_once(tmp_path, model):
     exchanges = {row["id"]: row for row in logged(tmp_path, "exchanges")}
     assert exchanges.keys() == rows.keys() == {request.id.hex() for request in requests}
     one = exchanges[requests[0].id.hex()]
-    assert (one["request_body"], one["production_version"], one["candidate_version"]) == (requests[0].body, "1.0", "2.0")
+    assert (one["request_body"], one["production_version"], one["candidate_version"]) == (
+        requests[0].body,
+        "1.0",
+        "2.0",
+    )
     assert (one["candidate_outcome"], one["candidate_status"], one["candidate_body"]) == ("ok", 200, b'{"label": "a"}')
     assert ledger(tmp_path) == {"received": 100, "paired": 100}
     assert not (tmp_path / "runner.sock").exists()
@@ -193,7 +197,15 @@ def test_a_frame_that_is_none_of_ours_ends_the_connection_and_nothing_else(tmp_p
 
 @pytest.mark.parametrize(
     ("path", "outcome"),
-    [("error", "5xx"), ("reset", "reset"), ("garbage", "reset"), ("html", "unreadable"), ("shapeless", "wrong_shape"), ("flood", "too_large"), ("hang", "timeout")],
+    [
+        ("error", "5xx"),
+        ("reset", "reset"),
+        ("garbage", "reset"),
+        ("html", "unreadable"),
+        ("shapeless", "wrong_shape"),
+        ("flood", "too_large"),
+        ("hang", "timeout"),
+    ],
 )
 def test_a_candidate_that_fails_is_a_pair_with_its_outcome(tmp_path, model, path, outcome):
     with running(tmp_path, document(model.url, timeout="500ms")) as socket, Gateway(socket) as gateway:
@@ -223,7 +235,10 @@ def test_what_waited_too_long_is_not_called_and_counts_as_expired(tmp_path, mode
         gateway.await_acks()
     rows = sorted(logged(tmp_path), key=lambda row: row["time_us"])
     assert [(row["state"], row["candidate_outcome"]) for row in rows] == [("expired", None), ("paired", "ok")]
-    assert [row["absent"] for row in sorted(logged(tmp_path, "exchanges"), key=lambda row: row["time_us"])] == ["expired", None]
+    assert [row["absent"] for row in sorted(logged(tmp_path, "exchanges"), key=lambda row: row["time_us"])] == [
+        "expired",
+        None,
+    ]
     assert ledger(tmp_path) == {"received": 2, "paired": 1, "expired": 1}
     assert len(model.got) == 1
 
@@ -240,7 +255,10 @@ def test_a_long_backlog_stays_on_the_disk_and_is_worked_off(tmp_path, model, mon
 
 def test_what_a_drain_does_not_reach_is_done_after_the_next_start(tmp_path, model):
     model.delay = 0.2
-    with running(tmp_path, document(model.url, mode="sync", in_flight=1), patience=0.3) as socket, Gateway(socket) as gateway:
+    with (
+        running(tmp_path, document(model.url, mode="sync", in_flight=1), patience=0.3) as socket,
+        Gateway(socket) as gateway,
+    ):
         for number in range(6):
             gateway.exchange(a_request(number))
         gateway.await_acks()
@@ -274,7 +292,12 @@ def test_the_watermark_waits_for_the_frontier_of_a_living_gateway_and_not_for_a_
     start = now_us()
     log = str(tmp_path / "log")
     with running(tmp_path, document(model.url)) as socket:
-        with counter_file(tmp_path / "counters", "g1", frontier_us=start - 5, seen=3, handed_over=1, unsampled=1) as write, Gateway(socket, "g1") as gateway:
+        with (
+            counter_file(
+                tmp_path / "counters", "g1", frontier_us=start - 5, seen=3, handed_over=1, unsampled=1
+            ) as write,
+            Gateway(socket, "g1") as gateway,
+        ):
             gateway.exchange(a_request())
             gateway.await_acks()
             wait_for(lambda: ledger(tmp_path).get("paired") == 1)
@@ -283,7 +306,14 @@ def test_the_watermark_waits_for_the_frontier_of_a_living_gateway_and_not_for_a_
             wait_for(lambda: read.watermark(log) == start + 7)
             assert "unaccounted" not in ledger(tmp_path)
         wait_for(lambda: read.watermark(log) > start + 7)
-    assert ledger(tmp_path) == {"seen": 3, "handed_over": 1, "unsampled": 1, "received": 1, "paired": 1, "unaccounted": 1}
+    assert ledger(tmp_path) == {
+        "seen": 3,
+        "handed_over": 1,
+        "unsampled": 1,
+        "received": 1,
+        "paired": 1,
+        "unaccounted": 1,
+    }
 
 
 def test_a_dead_gateway_is_waited_for_until_all_it_sent_is_read(tmp_path, model):
@@ -320,7 +350,6 @@ def test_the_ledger_never_goes_backward_over_restarts(tmp_path, model):
 
 
 # faults of the log -------------------------------------------------------------------------------------------------
-
 
 
 @pytest.mark.parametrize("after", ["nothing", "exchanges", "comparisons", "ledger"])

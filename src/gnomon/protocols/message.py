@@ -26,10 +26,10 @@ def decoded(body: bytes, headers: tuple[tuple[str, str], ...]) -> bytes:
 
     Raises Unreadable for a coding that is not gzip or deflate, for damage, and past BOMB bytes.
     """
-    codings = [
-        part.strip() for name, value in headers if name == "content-encoding" for part in value.lower().split(",")
-    ]
-    for coding in reversed(codings):
+    values = [value for name, value in headers if name == "content-encoding"]
+    if not values:
+        return body
+    for coding in reversed([part.strip() for value in values for part in value.lower().split(",")]):
         if coding in {"", "identity"}:
             continue
         if coding not in _CODINGS:

@@ -2,6 +2,8 @@
 
 import math
 from bisect import bisect_right
+from functools import cache
+from operator import attrgetter
 
 from gnomon.ports import MISSING, ModelProtocol
 from gnomon.protocols.canonical import text
@@ -40,4 +42,7 @@ def _bin(segment: Segment, value: object) -> str:
     if math.isnan(number) or math.isinf(number):
         return OTHER
     index = bisect_right(segment.edges, number)
-    return segment.labels[index - 1] if index else BELOW
+    return _labels(segment)[index - 1] if index else BELOW
+
+
+_labels = cache(attrgetter("labels"))  # made once for each segment, not for each request
