@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import socket
 import statistics
 import subprocess
@@ -42,6 +43,13 @@ def resident_mib(pid: int) -> float:
     """Resident memory of a process."""
     line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
     return int(line.split()[1]) / 1024
+
+
+def import_ms() -> float:
+    """Time to import all of the gateway's code in a new process, without the interpreter's own start."""
+    code = "import time; t = time.perf_counter(); import gnomon.fork.__main__; print(time.perf_counter() - t)"
+    times = [float(subprocess.check_output([sys.executable, "-P", "-c", code])) for _ in range(5)]
+    return 1000 * min(times)
 
 
 def wrk(port: int, script: Path, *, connections: int, seconds: int) -> dict[str, float]:
@@ -95,11 +103,13 @@ class Gateway:
         self.port = self.listener.getsockname()[1]
         fd = self.listener.fileno()
         command = ["taskset", "-c", "0", sys.executable, "-P", "-m", "gnomon.fork"]
+        begun = time.perf_counter()
         self.process = subprocess.Popen(
             [*command, "--config", str(path), "--listen-fd", str(fd)], stdout=subprocess.PIPE, pass_fds=[fd]
         )
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == b"ready\n"
+        self.ready_ms = 1000 * (time.perf_counter() - begun)
 
     def counts(self) -> counters.Counters:
         return counters.read_all(self.folder)[0]
@@ -119,6 +129,20 @@ class Gateway:
         row["lost"] = after.seen - after.handed_over - decided
         return row
 
+    def idle_mib(self, connections: int) -> float:
+        """Resident memory with this many idle keep-alive connections that were used once."""
+        request = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+        clients = []
+        for _ in range(connections):
+            client = socket.create_connection(("127.0.0.1", self.port))
+            client.sendall(request)
+            client.recv(1 << 16)
+            clients.append(client)
+        mib = resident_mib(self.process.pid)
+        for client in clients:
+            client.close()
+        return mib
+
     def stop(self) -> None:
         self.process.terminate()
         self.process.wait(60)
@@ -131,6 +155,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--connections", type=int, default=16)
     options = parser.parse_args()
+    if shutil.which("wrk") is None:
+        sys.exit("wrk, the load generator, is missing: apt-get install wrk (or: make bench-fork)")
     load = {"connections": options.connections, "seconds": options.seconds}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -152,15 +178,20 @@ def main() -> None:
                 rows["direct"].append(wrk(model, script, **load))
                 rows["fork off"].append(off.round(script, **load))
                 rows["fork on"].append(on.round(script, **load))
+            start = {
+                "ready_ms": min(off.ready_ms, on.ready_ms),
+                "import_ms": import_ms(),
+                "rss_mib_1000_idle": on.idle_mib(1000),
+            }
         finally:
             off.stop()
             on.stop()
             backend.terminate()
             backend.wait()
-    report(rows, options)
+    report(rows, start, options)
 
 
-def report(rows: dict[str, list[dict[str, float]]], options: argparse.Namespace) -> None:
+def report(rows: dict[str, list[dict[str, float]]], start: dict[str, float], options: argparse.Namespace) -> None:
     """Print the table and write the file."""
     names = ("per_second", "per_second_per_core", "cpu_us_per_request", "p50_ms", "p99_ms", "rss_mib", "errors", "lost")
     medians = {
@@ -175,9 +206,17 @@ def report(rows: dict[str, list[dict[str, float]]], options: argparse.Namespace)
     errors = sum(row["errors"] for each in rows.values() for row in each)
     ratio = medians["fork on"]["per_second_per_core"] / medians["fork off"]["per_second_per_core"]
     print(f"forked / unforked per core: {ratio:.2f}; exchanges lost: {lost:.0f}; errors: {errors:.0f}")
+    print("; ".join(f"{name} {value:.1f}" for name, value in start.items()))
     RESULTS.parent.mkdir(exist_ok=True)
     machine = {"python": platform.python_version(), "cpus": os.cpu_count(), "machine": platform.machine()}
-    result = {"machine": machine, "options": vars(options), "medians": medians, "rows": rows, "lost": lost}
+    result = {
+        "machine": machine,
+        "options": vars(options),
+        "medians": medians,
+        "start": start,
+        "rows": rows,
+        "lost": lost,
+    }
     RESULTS.write_text(json.dumps(result, indent=1) + "\n")
     if lost or errors:
         sys.exit("a round lost exchanges or had errors: the figures do not count")

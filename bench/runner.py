@@ -1,8 +1,8 @@
 """Exchanges per second through the runner: socket, inbox, the candidate's call, comparison, durable log.
 
-The runner is one process pinned to one core. A feeder (the gateway's side of the socket) and a quick candidate share the
-other one. The clock runs from the first frame sent until the last row is in the Delta table; a round counts only when every
-exchange is there, once, and paired.
+The runner is one process pinned to one core. A feeder (the gateway's side of the socket) and a quick candidate share
+the other one. The clock runs from the first frame sent until the last row is in the Delta table; a round counts only
+when every exchange is there, once, and paired.
 
     python bench/runner.py [--exchanges 60000] [--rounds 3] [--body 1024] [--in-flight 64]
 """
@@ -36,7 +36,8 @@ ANSWER = b'{"label": "ham", "score": 0.25}'
 
 CANDIDATE = """
 import asyncio, sys, uvloop
-ANSWER = b'HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\nContent-Length: 31\\r\\n\\r\\n{"label": "ham", "score": 0.25}'
+HEAD = b"HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\nContent-Length: 31\\r\\n\\r\\n"
+ANSWER = HEAD + b'{"label": "ham", "score": 0.25}'
 class Model(asyncio.Protocol):
     def connection_made(self, transport):
         self.transport, self.rest = transport, b""
@@ -67,7 +68,10 @@ def document(port: int, in_flight: int) -> dict:
         "protocol": "json", "routes": ["POST /predict"],
         "suitability": {"context": "stateless", "side_effects": "none"},
         "fork": {"mode": "async", "shadow_rate": "100%", "expires_after": "10m", "budget": {"in_flight": in_flight}},
-        "segments": {"country": {"from": "body:/country", "values": ["DE", "FR"]}, "amount": {"from": "body:/amount", "bins": [0, 100]}},
+        "segments": {
+            "country": {"from": "body:/country", "values": ["DE", "FR"]},
+            "amount": {"from": "body:/amount", "bins": [0, 100]},
+        },
         "output": {"label": "body:/label", "score": {"from": "body:/score", "compare": "number", "tolerance": 0.01}},
         "truth": {"key": "body:/id", "expected_within": "1d"},
         "unit": {"independent": True},
@@ -83,6 +87,7 @@ def frames(count: int, body: int) -> list[bytes]:
     chance = random.Random(1)
     words = ["".join(chance.choices("etaoinshrdlu", k=chance.randint(2, 9))) for _ in range(3000)]
     made = []
+    late = False
     for number in range(1, count + 1):
         content = {"id": f"tx-{number}", "country": ("DE", "FR", "IT")[number % 3], "amount": number % 200, "text": ""}
         text = " ".join(chance.choices(words, k=body // 6))
@@ -93,7 +98,7 @@ def frames(count: int, body: int) -> list[bytes]:
             "all", 1 << 32, 1, "production",
         )  # fmt: skip
         answer = Answer("ok", 200, (("content-type", "application/json"),), ANSWER, 900, now)
-        payload = encode(Exchange(number, request, answer, False))
+        payload = encode(Exchange(number, request, answer, late))
         made.append(len(payload).to_bytes(4, "big") + payload)
     return made
 
@@ -104,7 +109,7 @@ def feed(path: Path, made: list[bytes]) -> float:
     link.connect(str(path))
     hello = msgspec.msgpack.encode(Hello(uuid.uuid4().hex, os.getpid()))
     link.sendall(len(hello).to_bytes(4, "big") + hello)
-    link.setblocking(False)
+    link.settimeout(0)
     decoder = msgspec.msgpack.Decoder(Ack)
     start = time.perf_counter()
     sent = acknowledged = 0
@@ -152,9 +157,9 @@ def one_round(options: argparse.Namespace, made: list[bytes], profile: Path | No
         command = [sys.executable, "-m", "gnomon.processes.runner", "--config", str(path)]
         if profile:
             command[1:1] = ["-m", "cProfile", "-o", str(profile)]
-        runner = subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, preexec_fn=lambda: os.sched_setaffinity(0, {RUNNER_CORE})
-        )
+        os.sched_setaffinity(0, {RUNNER_CORE})  # the child inherits it
+        runner = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        os.sched_setaffinity(0, {OTHER_CORE})
         ends.callback(runner.kill)
         assert runner.stdout.readline() == "ready\n"
         start = time.perf_counter()
@@ -212,7 +217,10 @@ def main() -> None:
     result = {
         "what": "runner: inbox to durable log, the candidate's call and the comparison included, pinned to one core",
         "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()},
-        "settings": {"exchanges": options.exchanges, "body_bytes": options.body, "in_flight": options.in_flight, "synchronous": "FULL"},
+        "settings": {
+            "exchanges": options.exchanges, "body_bytes": options.body, "in_flight": options.in_flight,
+            "synchronous": "FULL",
+        },
         "median": median,
         "rounds": rounds,
     }  # fmt: skip

@@ -54,7 +54,7 @@ class Gnomon:
         Raises DemoError with its own message when it ends with another code.
         """
         process = await asyncio.create_subprocess_exec(
-            "nice",  # a look is not urgent, and here it shares two cores with what it looks at
+            *("nice", "-n", "5"),  # a look is not urgent, and here it shares two cores with what it looks at
             str(self.program),
             *words,
             stdin=asyncio.subprocess.DEVNULL,

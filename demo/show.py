@@ -3,6 +3,7 @@
 from typing import Any
 
 from answers import Answers
+from data import SOURCES
 from rich.console import Console
 from rich.panel import Panel
 from rich.rule import Rule
@@ -31,21 +32,20 @@ def title(text: str) -> None:
 
 
 def say(text: str) -> None:
-    """A line."""
-    console.print(text)
+    """A line, as long as it is."""
+    console.print(text, soft_wrap=True)
 
 
 def models(training: dict[str, Any]) -> None:
     """Accuracy of the three models on held-out rows, for curious people."""
     found: dict[str, dict[str, float]] = training["held_out"]
-    sources = [cell for cell in next(iter(found.values())) if cell != "overall"]
     table = Table(box=None, pad_edge=False, title="right on held-out rows (the verdict does not read this)")
     table.title_justify = "left"
     table.add_column("model")
-    for cell in ("overall", *sources):
+    for cell in ("overall", *SOURCES):
         table.add_column(cell, justify="right")
     for model, right in found.items():
-        table.add_row(model, *(f"{100 * right[cell]:.1f} %" for cell in ("overall", *sources)))
+        table.add_row(model, *(f"{100 * right[cell]:.1f} %" for cell in ("overall", *SOURCES)))
     console.print(table)
 
 

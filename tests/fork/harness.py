@@ -89,12 +89,18 @@ class Backend:
         writer.close()
 
     def close(self):
-        def stop():
+        async def stop():
             self._server.close()
-            self._loop.stop()
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._loop.call_soon(self._loop.stop)
 
-        self._loop.call_soon_threadsafe(stop)
-        self._thread.join(5)
+        if self._thread.is_alive():
+            asyncio.run_coroutine_threadsafe(stop(), self._loop)
+            self._thread.join(5)
+            self._loop.close()
 
 
 class Receiver:
@@ -126,6 +132,10 @@ class Receiver:
                 if isinstance(frame, frames.Settled | frames.Exchange) and self.acknowledge(frame):
                     data = ENCODER.encode(frames.Ack(frame.number))
                     connection.sendall(len(data).to_bytes(4, "big") + data)
+
+    def say(self, data):
+        """Send these bytes on the newest connection."""
+        self._open[-1].sendall(data)
 
     def of(self, kind):
         return [frame for frame in self.frames if isinstance(frame, kind)]

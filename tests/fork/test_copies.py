@@ -1,7 +1,11 @@
 """Copies: numbered, acknowledged, sent again, inside their budget; and a fault of ours costs the copy alone."""
 
 import os
+import shutil
 import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -10,6 +14,7 @@ import pytest
 from gnomon.fork.sampling import coin
 from gnomon.records import counters, frames
 from gnomon.records.process import Epoch, Upstream
+from tests.fork.conftest import OK
 from tests.fork.harness import Backend, Receiver, wait_for
 
 POST = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
@@ -75,6 +80,7 @@ def test_a_runner_that_reads_nothing_costs_memory_inside_the_budget_alone(around
     sums = gateway.counters()
     assert sums.states["shed:memory"] > 20
     assert gateway.control({"status": True})["held_bytes"] <= 50_000
+    gateway.process.kill()  # a drain would wait for the acknowledgements
 
 
 def test_counters_survive_kill_9_and_tell_that_the_gateway_is_dead(around):
@@ -131,6 +137,9 @@ STEPS = {
     "the decision": "import gnomon.fork.gateway as m; m.Gateway.toss",
     "the headers": "import gnomon.fork.gateway as m; m.Gateway.allowed",
     "the request's body": "import gnomon.fork.capture as m; m.Copy.request_part",
+    "the copy's beginning": "import gnomon.fork.capture as m; m.Copy.begin",
+    "the request's end": "import gnomon.fork.capture as m; m.Copy.request_complete",
+    "the budget": "import gnomon.fork.link as m; m.Link.reserve",
     "the call": "import gnomon.fork.link as m; m.Link.call",
     "the answer's body": "import gnomon.fork.capture as m; m.Copy.answer_part",
     "the hand-over": "import gnomon.fork.link as m; m.Link.hand_over",
@@ -149,6 +158,46 @@ def test_a_fault_in_shadow_code_costs_the_copy_and_never_the_answer(around, step
     assert gateway.errors().count("planted") == 1
     assert not receiver.of(frames.Settled)
     assert gateway.control({"status": True})["held_bytes"] == 0
+
+
+def test_a_fault_while_a_copy_ends_early_costs_nothing_else(around):
+    patch = "import gnomon.fork.capture as m\ndef boom(*a, **k): raise RuntimeError('planted')\nm.Copy.drop = boom"
+    large = b"HTTP/1.1 200 OK\r\nContent-Length: 3000\r\n\r\n" + b"x" * 3000
+    _, gateway, _ = around(lambda head, _: large, patch=patch, body_cap=1000)
+    for _ in range(3):
+        assert gateway.talk(POST).endswith(b"x" * 3000)
+    assert gateway.settled().states == {"shed:bug": 3}
+    assert gateway.control({"status": True})["held_bytes"] == 0
+
+
+def test_a_fault_while_sending_again_costs_that_copy_alone(around):
+    patch = (
+        "import gnomon.fork.link as m\nright = m.Link._encoded\n"
+        "def wrong(link, copy):\n"
+        "    if copy.number == 2: raise RuntimeError('planted')\n"
+        "    return right(link, copy)\n"
+        "m.Link._encoded = wrong"
+    )
+    _, gateway, _ = around(patch=patch, receiver=False)
+    for _ in range(3):
+        assert gateway.talk(POST).endswith(b"ok")
+    receiver = Receiver(gateway.folder / "runner.sock")
+    sums = gateway.settled()
+    assert (sums.handed_over, sums.states) == (2, {"shed:bug": 1})
+    assert gateway.control({"status": True})["held_bytes"] == 0
+    receiver.close()
+
+
+def test_a_runner_that_talks_nonsense_is_left_and_found_again(around):
+    patch = "import gnomon.fork.link as m; m._RETRY = (0.02,)"
+    _, gateway, receiver = around(patch=patch, acknowledge=lambda frame: False)
+    assert gateway.talk(POST).endswith(b"ok")
+    wait_for(lambda: receiver.of(frames.Settled))
+    receiver.acknowledge = lambda frame: True
+    receiver.say(b"\xff\xff\xff\xff nonsense")
+    assert gateway.settled().handed_over == 1
+    assert gateway.talk(POST).endswith(b"ok")
+    assert gateway.settled().handed_over == 2
 
 
 def test_an_epoch_switches_who_serves_and_is_kept_for_the_next_start(around, tmp_path):
@@ -193,3 +242,147 @@ def test_a_drain_answers_what_was_asked_and_hands_it_over(around):
     assert gateway.process.wait(30) == 0
     assert got[0].endswith(b"ok")
     assert gateway.counters().handed_over == 1
+
+
+def test_a_client_that_leaves_takes_its_call_back(around):
+    _, gateway, receiver = around(lambda head, _: [5.0, b""])
+    with socket.create_connection(("127.0.0.1", gateway.port)) as client:
+        client.sendall(POST)
+        wait_for(lambda: receiver.of(frames.Call))
+    (dropped,) = wait_for(lambda: receiver.of(frames.Dropped))
+    assert dropped.id == receiver.of(frames.Call)[0].request.id
+    assert gateway.settled().states == {"cancelled": 1}
+
+
+def test_a_call_that_could_not_start_with_productions_is_late(around):
+    _, gateway, _ = around(lambda head, _: [0.5, OK], receiver=False)
+    client = threading.Thread(target=lambda: gateway.talk(POST))
+    client.start()
+    wait_for(lambda: gateway.counters().seen)
+    receiver = Receiver(gateway.folder / "runner.sock")
+    client.join()
+    gateway.settled()
+    assert [(f.number, f.late) for f in receiver.of(frames.Exchange)] == [(1, True)]
+    assert not receiver.of(frames.Call)
+    receiver.close()
+
+
+def test_a_runner_that_dies_between_the_two_frames_gets_the_exchange_whole(around):
+    _, gateway, first = around(lambda head, _: [0.5, OK])
+    client = threading.Thread(target=lambda: gateway.talk(POST))
+    client.start()
+    wait_for(lambda: first.of(frames.Call))
+    first.close()
+    second = Receiver(gateway.folder / "runner.sock")
+    client.join()
+    gateway.settled()
+    assert [type(frame) for frame in second.frames] == [frames.Hello, frames.Exchange]
+    assert second.frames[1].late
+    second.close()
+
+
+def test_no_request_fails_while_epochs_change_under_load(around):
+    """Ten times back and forth; after each switch the right arm answers, and what was in flight ends where it began."""
+    both = {
+        name: Backend(lambda head, _, name=name: [0.01, b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n" + name])
+        for name in (b"a", b"b")
+    }
+    arms = {
+        arm: Upstream(url=f"http://127.0.0.1:{both[name].port}", version=arm, timeout_us=None, authorization_env=None)
+        for arm, name in (("production", b"a"), ("candidate", b"b"))
+    }
+    _, gateway, receiver = around(**arms)
+    stop = threading.Event()
+    failed, answered = [], []
+
+    def load():
+        with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as client:
+            while not stop.is_set():
+                client.sendall(POST.replace(b"Connection: close\r\n", b""))
+                got = client.recv(1 << 16)
+                answered.append(got[-1:])
+                if not got.startswith(b"HTTP/1.1 200 "):
+                    failed.append(got)
+                    return
+
+    threads = [threading.Thread(target=load) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for number in range(2, 22):
+        serving = ("production", "candidate")[number % 2 == 0]
+        assert gateway.control({"epoch": {"number": number, "serving": serving}})["epoch"] == number
+        assert gateway.talk(POST).endswith({"production": b"a", "candidate": b"b"}[serving])
+        time.sleep(0.02)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    sums = gateway.settled()
+    assert sums.states == {}
+    assert sums.seen == len(answered) + 20
+    by_id = {call.request.id: call.request for call in receiver.of(frames.Call)}
+    for settled in receiver.of(frames.Settled):
+        request = by_id[settled.id]
+        assert settled.answer.body == {"production": b"a", "candidate": b"b"}[request.serving]
+        assert request.serving == ("production", "candidate")[request.epoch % 2 == 0]
+    for backend in both.values():
+        backend.close()
+
+
+def test_a_switch_does_not_wait_for_room_on_a_disk(around, tmp_path):
+    """A rollback must work when nothing can be written: served, not copied, and said."""
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    _, gateway, receiver = around(counters_dir=str(folder), epoch_file=str(folder / "epoch.json"))
+    shutil.rmtree(folder)
+    assert gateway.control({"epoch": {"number": 2, "serving": "candidate"}}) == {"ok": True, "epoch": 2}
+    assert gateway.talk(POST).endswith(b"ok")
+    assert not receiver.of(frames.Call)
+    assert "No such file" in gateway.errors()
+
+
+def test_the_control_socket_is_its_users_alone_and_hands_the_listener_on(around):
+    _, gateway, _ = around()
+    path = gateway.folder / "gateway-0.sock"
+    assert path.stat().st_mode & 0o777 == 0o600
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(path))
+        connection.sendall(b'{"listener": true}\n')
+        _, (fd,), _, _ = socket.recv_fds(connection, 4096, 1)
+    with socket.socket(fileno=fd) as listener:
+        assert listener.getsockname()[1] == gateway.port
+
+
+def test_a_drain_closes_idle_connections_and_says_so_on_the_last_answers(around):
+    _, gateway, _ = around()
+    request = POST.replace(b"Connection: close\r\n", b"")
+    with (
+        socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as quiet,
+        socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as busy,
+    ):
+        for client in (quiet, busy):
+            client.sendall(request)
+            assert b"Connection: close" not in client.recv(1 << 16)
+        assert gateway.control({"drain": True}) == {"ok": True}
+        busy.sendall(request)
+        assert b"Connection: close\r\n" in busy.recv(1 << 16)
+        assert busy.recv(1) == b""
+        assert quiet.recv(1) == b""
+    assert gateway.process.wait(30) == 0
+    assert gateway.counters().handed_over == 3
+    assert not (gateway.folder / "gateway-0.sock").exists()
+
+
+def test_the_process_imports_nothing_heavy():
+    code = "import sys, gnomon.fork.__main__; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    foreign = {name for name in loaded if name not in sys.stdlib_module_names and not name.startswith("_")}
+    assert foreign <= {
+        "gnomon",
+        "msgspec",
+        "httptools",
+        "uvloop",
+        "cython_runtime",
+        "typing_extensions",
+        "sitecustomize",
+    }

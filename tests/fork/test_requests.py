@@ -1,13 +1,15 @@
 """Well-formed requests reach the model unchanged; ill-formed heads never do."""
 
 import socket
+import threading
 import time
 
 import pytest
 
 from gnomon.records import frames
+from gnomon.records.process import Upstream
 from tests.fork.conftest import OK
-from tests.fork.harness import wait_for
+from tests.fork.harness import Backend, wait_for
 
 POST = b"POST /predict HTTP/1.1\r\nHost: x\r\n"
 END = b"Connection: close\r\n"
@@ -34,6 +36,15 @@ ILL = {
     "a NUL in a value": (POST + b"X-A: a\0b\r\n\r\n", 400),
     "no such method": (b"FETCH /predict HTTP/1.1\r\nHost: x\r\n\r\n", 400),
     "CONNECT": (b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", 501),
+    "a method of RTSP": (b"DESCRIBE /predict HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+    "a method of ICE": (b"SOURCE /predict HTTP/1.1\r\nHost: x\r\n\r\n", 501),
+    "GET of a star": (b"GET * HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+    "two transfer codings": (POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+    "identity as transfer coding": (POST + b"Transfer-Encoding: identity\r\n\r\n", 501),
+    "a hexadecimal length": (POST + b"Content-Length: 0x3\r\n\r\nabc", 400),
+    "a length beyond all numbers": (POST + b"Content-Length: 99999999999999999999999\r\n\r\n", 400),
+    "a line without a colon": (POST + b"nonsense\r\n\r\n", 400),
+    "a long target without an end": (b"GET /" + b"a" * 90_000, 414),
     "a target that is no path": (b"GET predict HTTP/1.1\r\nHost: x\r\n\r\n", 400),
     "a long target": (b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414),
     "a long head": (POST + b"".join(b"X-%d: " % n + b"a" * 1000 + b"\r\n" for n in range(80)) + b"\r\n", 431),
@@ -72,6 +83,11 @@ WELL = {
     "absolute form": (b"POST http://y:1/predict HTTP/1.1\r\nHost: x\r\n" + END + b"Content-Length: 1\r\n\r\nz", b"z"),
     "a query": (b"POST /predict?a=%20b HTTP/1.1\r\nHost: x\r\n" + END + b"Content-Length: 1\r\n\r\nz", b"z"),
     "an empty line first": (b"\r\n" + POST + END + b"Content-Length: 1\r\n\r\nz", b"z"),
+    "an upgrade nobody asked for by Connection": (
+        POST + END + b"Upgrade: websocket\r\nContent-Length: 3\r\n\r\nabc",
+        b"abc",
+    ),
+    "a fragment": (b"POST /predict#part HTTP/1.1\r\nHost: x\r\n" + END + b"Content-Length: 1\r\n\r\nz", b"z"),
     "h2c offered": (
         POST + b"Connection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
         b"Content-Length: 3\r\n\r\nabc",
@@ -134,7 +150,7 @@ def test_pipelined_requests_are_answered_in_their_order(around):
 
 
 def test_too_many_pipelined_requests_are_refused_and_the_first_ones_answered(around):
-    _, gateway, _ = around(lambda head, body: [0.2, OK])
+    _, gateway, _ = around(lambda head, body: [0.01, OK])
     got = gateway.talk(b"".join(POST + b"Content-Length: 0\r\n\r\n" for _ in range(100)))
     assert got.count(b"HTTP/1.1 200") == 64
     assert got.count(b"HTTP/1.1 503") == 1
@@ -196,3 +212,145 @@ def test_a_websocket_is_passed_through_and_not_shadowed(around):
     assert got.startswith(b"HTTP/1.1 101 ")
     assert got.endswith(b"from the model")
     assert gateway.settled().states == {"guarded:upgrade": 1}
+
+
+def test_what_proxies_before_us_said_of_the_client_is_kept(around):
+    backend, gateway, _ = around()
+    gateway.talk(
+        POST + END + b"X-Forwarded-For: 10.1.1.1\r\nX-Forwarded-For: 10.1.1.2\r\nX-Forwarded-Proto: https\r\n"
+        b"X-Forwarded-Host: shop\r\nContent-Length: 0\r\n\r\n"
+    )
+    head = backend.requests[0][0]
+    assert b"X-Forwarded-For: 10.1.1.1, 10.1.1.2, 127.0.0.1\r\n" in head
+    assert b"X-Forwarded-Proto: https\r\n" in head
+    assert b"X-Forwarded-Host: shop\r\n" in head
+
+
+def test_a_length_cannot_be_declared_to_be_for_one_hop(around):
+    backend, gateway, _ = around()
+    got = gateway.talk(POST + b"Connection: close, Content-Length, Host\r\nContent-Length: 3\r\n\r\nabc")
+    assert got.endswith(b"ok")
+    assert backend.requests[0][1] == b"abc"
+
+
+def test_credentials_reach_the_model_and_no_copy(around):
+    backend, gateway, receiver = around(capture_headers=("content-type", "x-kept"))
+    gateway.talk(POST + END + b"Authorization: Bearer s\r\nCookie: a=b\r\nX-KEPT: 1\r\nContent-Length: 0\r\n\r\n")
+    gateway.settled()
+    assert b"Authorization: Bearer s\r\n" in backend.requests[0][0]
+    assert [call.request.headers for call in receiver.of(frames.Call)] == [(("x-kept", "1"),)]
+
+
+def test_the_credentials_of_an_arm_stand_in_for_the_users(around, monkeypatch):
+    monkeypatch.setenv("MODEL_TOKEN", "Bearer ours")
+    backend = Backend(lambda head, body: OK)
+    arm = Upstream(
+        url=f"http://127.0.0.1:{backend.port}", version="1", timeout_us=None, authorization_env="MODEL_TOKEN"
+    )
+    _, gateway, _ = around(production=arm)
+    gateway.talk(POST + END + b"Authorization: Bearer theirs\r\nContent-Length: 0\r\n\r\n")
+    head = backend.requests[0][0]
+    assert b"Bearer ours" in head
+    assert b"theirs" not in head
+    backend.close()
+
+
+def test_trailers_pass_except_those_that_would_pose_as_headers_of_ours(around):
+    said = (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n"
+        b"2\r\nok\r\n0\r\nX-Sum: 7\r\nx-gnomon-id: forged\r\n\r\n"
+    )
+    seen = []
+
+    def serve(listener):
+        connection, _ = listener.accept()
+        got = b""
+        while b"X-Mine" not in got or not got.endswith(b"\r\n\r\n"):
+            got += connection.recv(1 << 16)
+        seen.append(got)
+        connection.sendall(said)
+        connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        _, gateway, _ = around(production=Upstream(url=url, version="1", timeout_us=None, authorization_env=None))
+        got = gateway.talk(
+            POST
+            + END
+            + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nHost: evil\r\nX-Gnomon-Shadow: 1\r\nX-Mine: 1\r\n\r\n"
+        )
+        thread.join()
+    assert seen[0].endswith(b"0\r\nX-Mine: 1\r\n\r\n")
+    assert b"evil" not in seen[0]
+    assert got.endswith(b"0\r\nX-Sum: 7\r\n\r\n")
+    assert b"\r\nTrailer: X-Sum\r\n" in got
+
+
+@pytest.mark.parametrize("endless", [b"1;" + b"x" * 200_000, b"0\r\nX-A: " + b"x" * 200_000])
+def test_an_endless_extension_or_trailer_is_not_collected(around, endless):
+    backend, gateway, _ = around()
+    got = gateway.talk(POST + b"Transfer-Encoding: chunked\r\n\r\n", endless)
+    assert got.startswith(b"HTTP/1.1 431 ")
+    assert backend.requests == []
+    assert gateway.settled().states == {"guarded:invalid_body": 1}
+
+
+WEBSOCKET = b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+
+
+def test_what_follows_a_websockets_head_waits_for_the_models_agreement(around):
+    """Else a refused handshake would be a way to slip a request past the fork."""
+    backend, gateway, _ = around(lambda head, body: [0.2, OK])
+    got = gateway.talk(WEBSOCKET + b"\r\nPOST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+    assert got.count(b"HTTP/1.1 ") == 1
+    assert got.endswith(b"ok")
+    assert [head.split(b" ")[1] for head, _ in backend.requests] == [b"/ws"]
+
+
+def test_a_handshake_with_a_body_is_an_ordinary_request(around):
+    backend, gateway, _ = around()
+    got = gateway.talk(WEBSOCKET + b"Content-Length: 3\r\n\r\nabc" + POST + END + b"Content-Length: 1\r\n\r\nz")
+    assert got.count(b"HTTP/1.1 200") == 2
+    assert [body for _, body in backend.requests] == [b"abc", b"z"]
+    assert b"Upgrade" not in backend.requests[0][0]
+
+
+def test_a_websocket_carries_bytes_both_ways_in_order(around):
+    def serve(listener):
+        connection, _ = listener.accept()
+        while b"\r\n\r\n" not in connection.recv(1 << 16):
+            pass
+        connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+        while data := connection.recv(1 << 16):
+            connection.sendall(data)
+        connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, args=(listener,)).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        arm = Upstream(url=url, version="1", timeout_us=150_000, authorization_env=None)
+        _, gateway, _ = around(production=arm, routes=())
+        with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as client:
+            client.sendall(WEBSOCKET + b"\r\nearly ")
+            time.sleep(0.3)  # longer than the time limit, which is for answers
+            client.sendall(b"late")
+            got = b""
+            while not got.endswith(b"early late"):
+                got += client.recv(1 << 16)
+    assert got.startswith(b"HTTP/1.1 101 ")
+    wait_for(lambda: gateway.control({"status": True})["connections"] == 0)
+
+
+def test_a_client_that_stops_sending_in_the_middle_leaves_nothing_behind(around):
+    backend, gateway, receiver = around()
+    for cut in (b"", b"Content-Length: 10\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n3\r\nab"):
+        with socket.create_connection(("127.0.0.1", gateway.port)) as client:
+            client.sendall(POST + cut)
+            time.sleep(0.05)
+    wait_for(lambda: gateway.control({"status": True})["connections"] == 0)
+    assert gateway.settled().states == {"cancelled": 2}
+    assert gateway.control({"status": True})["held_bytes"] == 0
+    assert backend.requests == []
+    assert not receiver.of(frames.Call)

@@ -36,8 +36,9 @@ BY_ID = load.from_document(DOCUMENT | {"truth": {"expected_within": "1d"}})
 def comparisons(*rows: dict[str, Any]) -> pa.Table:
     made = [
         {
-            "id": f"{number:032x}", "time_us": number, "epoch": 1, "stratum": "all", "probability": 1, "state": "paired",
-            "late": False, "truth_key": f"k{number}", "production_outcome": "ok", "candidate_outcome": "ok",
+            "id": f"{number:032x}", "time_us": number, "epoch": 1, "stratum": "all", "probability": 1,
+            "state": "paired", "late": False, "truth_key": f"k{number}",
+            "production_outcome": "ok", "candidate_outcome": "ok",
             "output_label_production": '"a"', "output_score_production": 0.5,
         }
         | row

@@ -64,7 +64,8 @@ def test_typed_files_are_taken_as_they_are(url, load, name):
 
 def test_json_lines_keep_numbers_and_booleans(url, load):
     load(
-        '{"transaction_id": 7, "label": 1}\n{"transaction_id": 8, "label": true}\n{"transaction_id": 9, "label": {"b": 1, "a": 2}}',
+        '{"transaction_id": 7, "label": 1}\n{"transaction_id": 8, "label": true}\n'
+        '{"transaction_id": 9, "label": {"b": 1, "a": 2}}',
         "t.jsonl",
     )
     assert held(url) == {"7": "1", "8": "true", "9": '{"a":2,"b":1}'}

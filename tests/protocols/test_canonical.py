@@ -56,4 +56,4 @@ def test_what_is_no_json_is_a_wrong_shape(value):
 
 
 def test_people_name_a_string_by_itself_and_the_rest_by_its_json():
-    assert [text("7"), text(7), text(7.0), text(True), text([1])] == ["7", "7", "7", "true", "[1]"]
+    assert [text(value) for value in ("7", 7, 7.0, True, [1])] == ["7", "7", "7", "true", "[1]"]

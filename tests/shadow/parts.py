@@ -65,8 +65,8 @@ def a_request(number=0, *, time_us=None, epoch=1, serving="production", **change
     return Request(
         **{
             "id": new_id(), "time_us": now_us() if time_us is None else time_us, "method": "POST", "target": "/predict",
-            "headers": (("content-type", "application/json"),), "body": body, "route": "POST /predict", "stratum": "all",
-            "probability": 1 << 32, "epoch": epoch, "serving": serving,
+            "headers": (("content-type", "application/json"),), "body": body, "route": "POST /predict",
+            "stratum": "all", "probability": 1 << 32, "epoch": epoch, "serving": serving,
         }
         | changes
     )  # fmt: skip

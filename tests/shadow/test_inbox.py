@@ -1,8 +1,8 @@
 """The durable queue: all of a group or nothing, no exchange twice, nothing left behind."""
 
-import os
 import sqlite3
 import stat
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -68,14 +68,14 @@ def test_a_logged_batch_leaves_with_its_secrets_and_its_number_stays(path):
     assert inbox.times() == []
     assert inbox.last_batch() == 4
     inbox.scrub()
-    for name in os.listdir(path.parent):
-        assert secret not in (path.parent / name).read_bytes(), name
+    for file in path.parent.iterdir():
+        assert secret not in file.read_bytes(), file
 
 
 def test_only_its_owner_may_read_it(path):
     inbox = Inbox(path)
     inbox.commit(Group(arrivals=[an_arrival(1)]))
-    modes = {name: stat.S_IMODE((path.parent / name).stat().st_mode) for name in os.listdir(path.parent)}
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
     assert modes == {"inbox.db": 0o600, "inbox.db-wal": 0o600, "inbox.db-shm": 0o600}
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
@@ -99,4 +99,4 @@ def test_another_kind_of_queue_is_refused():
 def test_ranges_hold_the_same_numbers(numbers):
     ranges = _ranges(list(numbers))
     assert sorted(number for low, high in ranges for number in range(low, high + 1)) == sorted(numbers)
-    assert all(high + 1 < low for (_, high), (low, _) in zip(ranges, ranges[1:], strict=False))
+    assert all(high + 1 < low for (_, high), (low, _) in pairwise(ranges))

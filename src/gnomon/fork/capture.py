@@ -18,6 +18,7 @@ class Copy:
     """What is captured of one sampled exchange. Ends by `hand_over` or `drop`, whichever comes first."""
 
     __slots__ = (
+        "_answer_headers",
         "_answer_parts",
         "_answer_size",
         "_epoch",
@@ -26,7 +27,6 @@ class Copy:
         "_request_parts",
         "_request_size",
         "_route",
-        "answer_headers",
         "called_over",
         "ended",
         "id",
@@ -58,7 +58,7 @@ class Copy:
         """Once it is complete."""
         self.record: Answer | None = None
         """Once production is done with it."""
-        self.answer_headers: tuple[tuple[str, str], ...] = ()
+        self._answer_headers: tuple[tuple[str, str], ...] = ()
         self.size = 0
         self.called_over = 0  # the connection over which the Call went; 0: none
         self.number = 0
@@ -74,11 +74,7 @@ class Copy:
     def begin(self) -> bool:
         """Take part in the budget; False when there is no room, and the copy has ended."""
         self.ledger.open[self.id] = self.time_us
-        if not self.link.reserve(OVERHEAD):
-            self.drop(self.link.why_full)
-            return False
-        self.size = OVERHEAD
-        return True
+        return self._room(OVERHEAD + len(self._head.target) + _size(self._headers))
 
     def request_part(self, data: bytes) -> None:
         """Keep a piece of the request's body."""
@@ -89,6 +85,15 @@ class Copy:
             self.drop("guarded:too_large")
         elif self._room(len(data)):
             self._request_parts.append(data)
+
+    def answer_head(self, headers: tuple[tuple[str, str], ...], *, readable: bool) -> None:
+        """Keep the answer's allowed headers; a body in a coding that nobody here reads ends the copy."""
+        if self.ended:
+            return
+        if not readable:
+            self.drop("guarded:unreadable_coding")
+        elif self._room(_size(headers)):
+            self._answer_headers = headers
 
     def answer_part(self, data: bytes) -> None:
         """Keep a piece of the answer's body."""
@@ -133,7 +138,7 @@ class Copy:
         if self.ended:
             return
         self.record = Answer(
-            outcome, status, self.answer_headers, _joined(self._answer_parts), latency_us, started_us, detail
+            outcome, status, self._answer_headers, _joined(self._answer_parts), latency_us, started_us, detail
         )
         self.link.hand_over(self)
         self.ended = True
@@ -162,6 +167,13 @@ class Copy:
         self.request = None
         self.link.release(self.size)
         self.ledger.final(state, self.id)
+
+
+def _size(headers: tuple[tuple[str, str], ...]) -> int:
+    size = 0
+    for name, value in headers:
+        size += len(name) + len(value)
+    return size
 
 
 def _joined(parts: list[bytes]) -> bytes:

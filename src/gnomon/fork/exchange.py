@@ -262,10 +262,7 @@ class Exchange:
         copy = self._copy
         if copy is not None:
             try:
-                if answer.readable:
-                    copy.answer_headers = self.gateway.allowed(answer.headers)
-                else:
-                    copy.drop("guarded:unreadable_coding")
+                copy.answer_head(self.gateway.allowed(answer.headers), readable=answer.readable)
             except Exception as error:  # noqa: BLE001  see _bug
                 self._bug(error)
 

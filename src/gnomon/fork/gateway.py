@@ -1,6 +1,7 @@
 """The gateway process: who serves, what is copied, and the order of starting and ending."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -105,13 +106,15 @@ class Gateway:
             self._names[name] = found
         return found
 
-    def bug(self, error: Exception) -> None:
-        """Say a fault of our own, once for each kind and place."""
-        trace = traceback.extract_tb(error.__traceback__)
-        kind = f"{type(error).__name__} {trace[-1].filename}:{trace[-1].lineno}" if trace else type(error).__name__
-        if kind not in self._bugs:
-            self._bugs.add(kind)
-            traceback.print_exception(error, file=sys.stderr)
+    def bug(self, error: BaseException) -> None:
+        """Say a fault of our own, once for each kind and place. Raises nothing itself."""
+        with contextlib.suppress(Exception):
+            trace = traceback.extract_tb(error.__traceback__)
+            where = f"{trace[-1].filename}:{trace[-1].lineno}" if trace else ""
+            kind = f"{type(error).__name__} {where}"
+            if kind not in self._bugs:
+                self._bugs.add(kind)
+                traceback.print_exception(error, file=sys.stderr)
 
     # epochs --------------------------------------------------------------------------------------------------------
 

@@ -184,9 +184,7 @@ class Connection(asyncio.Protocol):
     def _finish(self, call: Call) -> None:
         assert self._transport is not None
         self._call = None
-        keep = self._keep and not (
-            self._spoiled or call.head_only or self._transport.get_write_buffer_size()
-        )
+        keep = self._keep and not (self._spoiled or call.head_only or self._transport.get_write_buffer_size())
         if self._size > self._caller.body_limit:
             call.fail("too_large", f"the answer is larger than {self._caller.body_limit} bytes")
             return
