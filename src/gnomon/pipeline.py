@@ -104,8 +104,11 @@ def _judge(trial: Trial, snapshot: "Snapshot", *, as_of_us: int, program: str) -
 
 
 def record_look(settings: Settings, state: State, trial: Trial) -> Verdict:
-    """One look, kept in the state database and its audit chain."""
+    """One look, kept in the state database and its audit chain. A rejection is final: it is given again."""
     state.verify_seal(trial)
+    last = state.last_verdict(trial.id)
+    if last is not None and last[1].verdict == "reject":
+        return last[1]
     verdict = look(settings, trial)
     state.save_verdict(trial.id, verdict, now_us=clock.now_us(), actor=actor())
     return verdict

@@ -60,6 +60,7 @@ def test_a_candidate_that_is_worse_in_one_country_is_rejected_and_the_country_na
     assert "country=FR" in verdict["sentence"]
     assert "country=DE" not in verdict["sentence"]
     assert place.gnomon("promote", "fraud", code=2).stderr.count("cannot be promoted") == 1
+    assert place.read("decide", code=20) == verdict  # final: the same verdict, not another look
 
 
 def test_a_verdict_verifies_until_something_was_changed(equal, tmp_path):

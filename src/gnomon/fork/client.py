@@ -1,8 +1,6 @@
 """Connections from clients: parse requests, answer them in their order, hold back who sends too fast."""
 
 import asyncio
-import socket
-import struct
 from collections import deque
 from typing import TYPE_CHECKING, Final, cast
 
@@ -13,6 +11,7 @@ from gnomon.fork.counters import INVALID_HEAD, SEEN
 from gnomon.fork.exchange import Exchange
 from gnomon.fork.http1 import HEAD_LIMIT, LINE_LIMIT, READ_AHEAD, Refusal, check_request, without_upgrade
 from gnomon.fork.names import Headers, head_size
+from gnomon.fork.wire import Wire
 
 if TYPE_CHECKING:
     from gnomon.fork.gateway import Gateway
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 _BUFFER_HIGH: Final = 256 * 1024
 _HOLD_AT: Final = 4
 """Requests in the queue from which on no more are read."""
-_LINGER_SECONDS: Final = 2.0
 
 
 class Refused:
@@ -34,17 +32,12 @@ class Refused:
         self.waiting = True
 
 
-class Client(asyncio.Protocol):
+class Client(Wire):
     """One client connection."""
 
     __slots__ = (
         "_ahead",
-        "_congested",
-        "_deaf",
         "_headers",
-        "_holds",
-        "_lingers",
-        "_out",
         "_parser",
         "_queue",
         "_reading",
@@ -56,14 +49,11 @@ class Client(asyncio.Protocol):
         "_url",
         "active_at",
         "feeding",
-        "gateway",
         "peer",
-        "transport",
     )
 
     def __init__(self, gateway: "Gateway") -> None:
-        self.gateway = gateway
-        self.transport: asyncio.Transport | None = None
+        super().__init__(gateway)
         self.peer = b"unknown"
         self.active_at = 0.0
         self.feeding = False
@@ -75,11 +65,6 @@ class Client(asyncio.Protocol):
         self._trailers: Headers = []
         self._url = b""
         self._unread = 0  # bytes since the last whole head or piece of a body
-        self._out: list[bytes] = []
-        self._holds = False
-        self._congested = False  # the client does not read fast enough
-        self._deaf = False  # what still comes is not looked at
-        self._lingers: asyncio.TimerHandle | None = None
         self._replay: bytes | None = None
         self._upgrading = False
         self._ahead = b""  # what came after a WebSocket's head, before the model agreed
@@ -99,10 +84,10 @@ class Client(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  the signature is asyncio's
         self.transport = None
-        self._deaf = True
+        self.deaf = True
         self.gateway.clients.discard(self)
-        if self._lingers is not None:
-            self._lingers.cancel()
+        if self.lingers is not None:
+            self.lingers.cancel()
         queue, self._queue = self._queue, deque()
         self._reading = None
         for item in queue:
@@ -110,13 +95,13 @@ class Client(asyncio.Protocol):
                 item.left()
 
     def pause_writing(self) -> None:
-        self._congested = True
+        self.congested = True
         connection = self._connection()
         if connection is not None:
             connection.hold()
 
     def resume_writing(self) -> None:
-        self._congested = False
+        self.congested = False
         connection = self._connection()
         if connection is not None:
             connection.unhold()
@@ -128,7 +113,7 @@ class Client(asyncio.Protocol):
         return first.connection if isinstance(first, Exchange) else None
 
     def data_received(self, data: bytes) -> None:
-        if self._deaf:
+        if self.deaf:
             return
         if self._upgrading:
             self._beyond_http(data)
@@ -142,18 +127,18 @@ class Client(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._invalid(error)
         self.feeding = False
-        if self._unread > HEAD_LIMIT and not self._deaf:
+        if self._unread > HEAD_LIMIT and not self.deaf:
             self._too_long()
         if self._queue:
             first = self._queue[0]
             if isinstance(first, Exchange) and first.pending:
                 first.flush()
-        if self._out:
+        if self.out:
             self.flush()
 
     def _upgrade(self, rest: bytes) -> None:
         """Llhttp stopped after a head; `rest` is what follows it."""
-        while not self._deaf:
+        while not self.deaf:
             replay, self._replay = self._replay, None
             if replay is None:  # WebSocket: what follows waits for the model's agreement
                 self._upgrading = True
@@ -180,7 +165,7 @@ class Client(asyncio.Protocol):
             self.hold()
 
     def _invalid(self, error: httptools.HttpParserError) -> None:
-        if self._deaf:
+        if self.deaf:
             return
         status, detail = 400, f"not valid HTTP: {error}"
         if isinstance(error, httptools.HttpParserCallbackError):  # ours, not theirs
@@ -190,7 +175,7 @@ class Client(asyncio.Protocol):
         if reading is None:
             self._refuse_head(status, detail)
             return
-        self._deaf = True
+        self.deaf = True
         self._reading = None
         reading.broken(status, detail)
 
@@ -202,7 +187,7 @@ class Client(asyncio.Protocol):
         elif reading is None:
             self._refuse_head(431, f"the head has more than {HEAD_LIMIT} bytes")
         else:
-            self._deaf = True
+            self.deaf = True
             self._reading = None
             reading.broken(431, f"more than {HEAD_LIMIT} bytes beside the body")
 
@@ -221,7 +206,7 @@ class Client(asyncio.Protocol):
         (self._headers if self._reading is None else self._trailers).append((name, value))
 
     def on_headers_complete(self) -> None:
-        if self._deaf:
+        if self.deaf:
             return
         parser = self._parser
         upgrade = parser.should_upgrade()
@@ -257,28 +242,17 @@ class Client(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         self._unread = 0
-        if self._reading is not None and not self._deaf:
+        if self._reading is not None and not self.deaf:
             self._reading.body(data)
 
     def on_message_complete(self) -> None:
         reading, self._reading = self._reading, None
-        if reading is not None and not self._deaf:
+        if reading is not None and not self.deaf:
             reading.complete(self._trailers)
             if not reading.head.keep_alive and not reading.head.websocket:
-                self._deaf = True  # it said that nothing follows
+                self.deaf = True  # it said that nothing follows
 
     # answering -----------------------------------------------------------------------------------------------------
-
-    def write(self, data: bytes) -> None:
-        """Add to what this loop turn sends."""
-        self._out.append(data)
-
-    def flush(self) -> None:
-        """Send it in one write."""
-        if self._out:
-            out, self._out = self._out, []
-            if self.transport is not None:
-                self.transport.write(b"".join(out) if len(out) > 1 else out[0])
 
     def answered(self, exchange: Exchange) -> None:
         """The first in the queue is done: close, or let the next one go."""
@@ -288,16 +262,16 @@ class Client(asyncio.Protocol):
         queue.popleft()
         self.active_at = self.gateway.loop.time()
         if exchange.closes:
-            if exchange.request_done and not queue and not self._holds:
+            if exchange.request_done and not queue and not self.holds:
                 self.close()
             else:
-                self._linger()
+                self.linger()
             for item in queue:  # what was asked after it is not answered: the client has to ask again
                 if isinstance(item, Exchange):
                     item.left()
             queue.clear()
             return
-        if self._holds and len(queue) < _HOLD_AT:
+        if self.holds and len(queue) < _HOLD_AT:
             self.unhold()
         if queue:
             self._next()
@@ -306,7 +280,7 @@ class Client(asyncio.Protocol):
         first = self._queue[0]
         if isinstance(first, Refused):
             self.write(first.data)
-            self._linger()
+            self.linger()
         elif first.waiting:
             first.go()
 
@@ -325,7 +299,7 @@ class Client(asyncio.Protocol):
 
     def _refuse_head(self, status: int, detail: str, state: str | None = None) -> None:
         """Refuse what is not worth an exchange; `state` counts it as a request, else as an invalid head."""
-        self._deaf = True
+        self.deaf = True
         ledger = self.gateway.serving.ledger
         if state is None:
             ledger.slots[INVALID_HEAD] += 1
@@ -335,64 +309,6 @@ class Client(asyncio.Protocol):
         self._queue.append(Refused(problem(status, detail)))
         if len(self._queue) == 1:
             self._next()
-
-    def close(self) -> None:
-        """Send what there is, then close; whoever still waits in the queue is not answered."""
-        self._deaf = True
-        self.flush()
-        if self.transport is not None:
-            self.transport.close()
-
-    def _linger(self) -> None:
-        """Close, but read on for a moment: bytes that meet a closed socket reset it, and the answer would be lost."""
-        self._deaf = True
-        self.flush()
-        if self.transport is None or self.transport.is_closing() or self._lingers is not None:
-            return
-        if not self.transport.can_write_eof():
-            self.transport.close()
-            return
-        self.unhold()
-        self.transport.write_eof()
-        self._lingers = self.gateway.loop.call_later(_LINGER_SECONDS, self.close)
-
-    def abort(self, *, reset: bool) -> None:
-        """Close without a proper end, so that the client knows that its answer is not whole.
-
-        `reset`: nothing but the end of the connection would tell, so that has to be a reset.
-        """
-        self._deaf = True
-        self.flush()
-        transport = self.transport
-        if transport is None:
-            return
-        if reset:
-            tcp = transport.get_extra_info("socket")
-            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            transport.abort()
-        else:
-            transport.close()
-
-    # holding back --------------------------------------------------------------------------------------------------
-
-    def hold(self) -> None:
-        """Read no more for now."""
-        transport = self.transport
-        if not self._holds and transport is not None and not transport.is_closing():
-            self._holds = True
-            transport.pause_reading()
-
-    def unhold(self) -> None:
-        """Read on."""
-        transport = self.transport
-        if self._holds and transport is not None and not transport.is_closing():
-            self._holds = False
-            transport.resume_reading()
-
-    @property
-    def congested(self) -> bool:
-        """Whether the client does not read fast enough."""
-        return self._congested
 
     @property
     def idle(self) -> bool:
