@@ -9,7 +9,7 @@ continue       everything else
 
 from collections.abc import Sequence
 
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from gnomon.decide import wording
 from gnomon.decide.assess import assess, vacuous
@@ -97,7 +97,7 @@ def _too_many_lost(plan: Plan, evidence: Evidence, *, certain: bool) -> list[str
     for name, (lost, sampled) in evidence.sampled.items():
         if lost * _PPM <= plan.lost_ppm * sampled:
             continue
-        bound = beta.ppf(plan.alpha_ppm / _PPM, lost, sampled - lost + 1)
+        bound = betaincinv(lost, sampled - lost + 1, plan.alpha_ppm / _PPM)
         if certain and (sampled < _ENOUGH_SAMPLED or bound * _PPM <= plan.lost_ppm):
             continue
         of = f"{lost:,} of {wording.count(sampled, 'sampled exchange')}"
