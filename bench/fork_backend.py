@@ -9,7 +9,7 @@ import sys
 import msgspec
 import uvloop
 
-from gnomon.records.frames import Ack, Exchange, Frame, Settled
+from gnomon.records.frames import Ack, Exchange, Frame, Hello, Settled
 
 ANSWER = b'{"label": "good", "score": 0.97, "pad": "' + b"x" * 180 + b'"}'
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(ANSWER)
@@ -48,7 +48,7 @@ class Receiver(asyncio.Protocol):
 
     def data_received(self, data):
         data = self.left + data
-        at, number = 0, 0
+        at, number, greeted = 0, 0, False
         while len(data) - at >= 4:
             end = at + 4 + int.from_bytes(data[at : at + 4], "big")
             if end > len(data):
@@ -56,9 +56,10 @@ class Receiver(asyncio.Protocol):
             frame = DECODER.decode(data[at + 4 : end])
             if isinstance(frame, Settled | Exchange):
                 number = frame.number
+            greeted = greeted or isinstance(frame, Hello)
             at = end
         self.left = data[at:]
-        if number:
+        if number or greeted:
             ack = ENCODER.encode(Ack(number))
             self.transport.write(len(ack).to_bytes(4, "big") + ack)
 

@@ -107,7 +107,7 @@ def feed(path: Path, made: list[bytes]) -> float:
     """Send everything, at most 16 MiB unacknowledged like a gateway; seconds until the last acknowledgement."""
     link = socket.socket(socket.AF_UNIX)
     link.connect(str(path))
-    hello = msgspec.msgpack.encode(Hello(uuid.uuid4().hex, os.getpid()))
+    hello = msgspec.msgpack.encode(Hello(uuid.uuid4().hex, os.getpid(), "bench.1"))
     link.sendall(len(hello).to_bytes(4, "big") + hello)
     link.settimeout(0)
     decoder = msgspec.msgpack.Decoder(Ack)

@@ -8,15 +8,15 @@
 6 switch     promote on a verified verdict; back at any time
 """
 
-import fcntl
 import getpass
 import json
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gnomon import __version__, clock
-from gnomon.errors import IntegrityError, Unreachable
+from gnomon.errors import IntegrityError, StateError, Unreachable
 from gnomon.plan import check, load, seal
 from gnomon.promote import switch
 from gnomon.records import counters
@@ -49,9 +49,10 @@ def register(settings: Settings, state: State, path: Path, *, say: Say) -> tuple
     """
     loaded = load.read(path)
     sealed = seal.seal(loaded.document)
-    known = {trial.digest for trial in state.trials() if trial.name == loaded.plan.trial}
+    named = [trial for trial in state.trials() if trial.name == loaded.plan.trial]
+    goes_on = bool(named) and max(named, key=lambda trial: trial.number).digest == sealed.digest
     dead = [endpoint.message for endpoint in check.call_endpoints(loaded.plan) if not endpoint.ok]
-    if dead and sealed.digest not in known:
+    if dead and not goes_on:
         raise Unreachable("\n".join(dead))
     for message in dead:
         say(message)
@@ -106,12 +107,23 @@ def _judge(trial: Trial, snapshot: "Snapshot", *, as_of_us: int, program: str) -
 def record_look(settings: Settings, state: State, trial: Trial) -> Verdict:
     """One look, kept in the state database and its audit chain. A rejection is final: it is given again."""
     state.verify_seal(trial)
-    last = state.last_verdict(trial.id)
-    if last is not None and last[1].verdict == "reject":
-        return last[1]
+    rejected = _rejected(state, trial)
+    if rejected is not None:
+        return rejected
     verdict = look(settings, trial)
-    state.save_verdict(trial.id, verdict, now_us=clock.now_us(), actor=actor())
+    try:
+        state.save_verdict(trial.id, verdict, now_us=clock.now_us(), actor=actor())
+    except StateError:  # somebody else's look rejected in the meantime
+        rejected = _rejected(state, trial)
+        if rejected is None:
+            raise
+        return rejected
     return verdict
+
+
+def _rejected(state: State, trial: Trial) -> Verdict | None:
+    last = state.last_verdict(trial.id)
+    return last[1] if last is not None and last[1].verdict == "reject" else None
 
 
 def verify(settings: Settings, state: State, trial: Trial, verdict: Verdict, plan_path: Path | None = None) -> None:
@@ -149,7 +161,11 @@ def _verify_file(state: State, trial: Trial, plan_path: Path | None) -> None:
     digest = seal.seal(load.read(path).document).digest
     if digest == trial.digest:
         return
-    later = [other.id for other in state.trials() if other.digest == digest and other.name == trial.name]
+    later = [
+        other.id
+        for other in state.trials()
+        if other.digest == digest and other.plan_path == trial.plan_path and other.registered_us > trial.registered_us
+    ]
     if later and plan_path is None:
         return
     named = f"; it is the plan of {later[0]}" if later else ""
@@ -182,11 +198,21 @@ def build_report(settings: Settings, trial: Trial, verdict: Verdict) -> "Report"
 
 
 def promote(settings: Settings, state: State, trial: Trial, *, override: str | None) -> Epoch:
-    """Let the candidate serve, on a verdict that recomputes, or on a reason."""
+    """Let the candidate serve, on a verdict that recomputes and still holds, or on a reason."""
+
+    def check_again(verdict: Verdict) -> None:
+        verify(settings, state, trial, verdict)
+        now = look(settings, trial)
+        if now.verdict != "promote":
+            raise StateError(
+                f"{trial.id} cannot be promoted: since its last verdict the evidence says {now.verdict!r} "
+                f"({now.sentence}); run gnomon decide again, or give a reason: --override 'why this is right'"
+            )
+
     return switch.promote(
         state,
         trial,
-        verify=lambda verdict: verify(settings, state, trial, verdict),
+        verify=check_again,
         override=override,
         actor=actor(),
         now_us=clock.now_us(),
@@ -210,13 +236,13 @@ def status(settings: Settings, state: State, trial: Trial) -> dict[str, Any]:
 
     plan = plan_of(trial)
     epoch = state.epoch(trial.id)
-    log_url = settings.log_url(trial.id)
-    watermark = read.watermark(log_url)
+    counts = ledger(settings, trial)
+    watermark = read.watermark(settings.log_url(trial.id))
+    lag = None if watermark is None else max(0.0, (clock.now_us() - watermark) / 1e6)
     last = state.last_verdict(trial.id)
     arm = plan.production if epoch.serving == "production" else plan.candidate
-    gateways = counters.read_all(settings.trial_dir(trial.id) / "counters")
-    alive = sum(1 for gateway in gateways if gateway.alive)
-    runner = _held(settings.run_dir / "runner.sock.lock")
+    gateways = [each for each in counters.read_all(settings.trial_dir(trial.id) / "counters") if each.alive]
+    runner = _runner_of(settings, trial)
     return {
         "trial": trial.id,
         "question": plan.question,
@@ -226,34 +252,46 @@ def status(settings: Settings, state: State, trial: Trial) -> dict[str, Any]:
         "serving": epoch.serving,
         "serving_version": arm.version,
         "epoch": epoch.number,
-        "health": "shadowing"
-        if alive and runner
-        else "UNKNOWN: " + ("no runner" if alive else "no gateway is running"),
-        "ledger": ledger(settings, trial, gateways),
+        "health": _health(bool(gateways), runner, lag, stale_s=3 * max(settings.flush, 60)),
+        "ledger": counts,
         "watermark_us": watermark,
-        "watermark_lag_s": None if watermark is None else max(0.0, (clock.now_us() - watermark) / 1e6),
+        "watermark_lag_s": lag,
         "verdict": None if last is None else {"verdict": last[1].verdict, "sentence": last[1].sentence},
         "processes": [
-            *({"name": f"gateway {g.instance[:8]}", "ready": True} for g in gateways if g.alive),
+            *({"name": f"gateway {each}", "ready": True} for each in sorted({g.instance[-8:] for g in gateways})),
             *([{"name": "runner", "ready": True}] if runner else []),
         ],
     }
 
 
-def ledger(settings: Settings, trial: Trial, gateways: list[counters.Counters] | None = None) -> dict[str, Any]:
+def _health(gateway: bool, runner: bool, lag_s: float | None, *, stale_s: float) -> str:
+    """A shadow path that carries nothing is UNKNOWN, not green."""
+    if not gateway:
+        return "UNKNOWN: no gateway is running"
+    if not runner:
+        return "UNKNOWN: no runner; copies wait in the gateways or are shed"
+    if lag_s is None:
+        return "UNKNOWN: nothing is in the log yet"
+    if lag_s > stale_s:
+        return f"UNKNOWN: the log stands still for {lag_s:,.0f} s; see logs/runner.log in the data folder"
+    return "shadowing"
+
+
+def ledger(settings: Settings, trial: Trial) -> dict[str, Any]:
     """The sums by state: the gateways' own from their counter files, the runner's from the ledger table.
 
     `open` is what is in flight, buffered or in the inbox: seen minus every final state.
     """
     from gnomon.log import read
 
-    if gateways is None:
-        gateways = counters.read_all(settings.trial_dir(trial.id) / "counters")
+    # The table first: what is counted there has been seen by the time the gateways' counters are read.
+    logged = read.ledger(settings.log_url(trial.id))
+    gateways = counters.read_all(settings.trial_dir(trial.id) / "counters")
     states = dict.fromkeys(GATEWAY_STATES, 0)
     for gateway in gateways:
         for state, count in gateway.states.items():
             states[state] = states.get(state, 0) + count
-    for row in read.ledger(settings.log_url(trial.id)):
+    for row in logged:
         if row.state in {"paired", "expired", "unaccounted"}:
             states[row.state] = states.get(row.state, 0) + row.count
     seen = sum(gateway.seen for gateway in gateways)
@@ -275,13 +313,12 @@ def actor() -> str:
         return "unknown"
 
 
-def _held(path: Path) -> bool:
-    """Whether a living process holds the lock file."""
+def _runner_of(settings: Settings, trial: Trial) -> bool:
+    """Whether a runner of this trial listens."""
     try:
-        with path.open("r") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
+        config = json.loads((settings.run_dir / "runner.json").read_text())
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(settings.run_dir / "runner.sock"))
+    except (OSError, ValueError):
         return False
-    return False
+    return bool(config.get("trial") == trial.id)

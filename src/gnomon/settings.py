@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-import tempfile
+import stat
 from pathlib import Path
 from typing import Annotated
 
@@ -43,7 +43,9 @@ class Settings(BaseSettings):
         None, description="SQLAlchemy URL of the state database; default: SQLite in the data folder."
     )
     log: str | None = Field(None, description="Folder or URL of the Delta tables; default: in the data folder.")
-    queue: str | None = Field(None, description="URL of the queue; default: a SQLite inbox for each trial.")
+    queue: str | None = Field(
+        None, description="URL of the folder with a queue for each trial, such as sqlite:////var/lib/gnomon."
+    )
     flush: float = Field(5.0, gt=0, le=60, description="Seconds between two appends to the log.")
 
     @classmethod
@@ -75,7 +77,8 @@ class Settings(BaseSettings):
         if len(os.fsencode(wanted)) <= _SOCKET_PATH_LIMIT:
             return wanted
         short = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"gnomon-{os.getuid()}-{short}"
+        # not tempfile's: TMPDIR may differ between the shell that serves and the one that promotes
+        return Path("/tmp") / f"gnomon-{os.getuid()}-{short}"  # noqa: S108  owner and kind are checked in `prepare`
 
     def trial_dir(self, trial_id: str) -> Path:
         """The folder of one trial's queue and counters."""
@@ -87,7 +90,9 @@ class Settings(BaseSettings):
 
     def inbox_url(self, trial_id: str) -> str:
         """The queue of one trial."""
-        return self.queue or f"sqlite:///{self.trial_dir(trial_id) / 'inbox.db'}"
+        if self.queue:
+            return f"{self.queue.rstrip('/')}/{trial_id}.db"
+        return f"sqlite:///{self.trial_dir(trial_id) / 'inbox.db'}"
 
     def prepare(self) -> None:
         """Make the data folder, readable by its owner alone.
@@ -97,6 +102,11 @@ class Settings(BaseSettings):
         try:
             for folder in (self.root, self.run_dir, self.root / "trials", self.root / "logs"):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                found = folder.lstat()
+                if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+                    raise GnomonError(
+                        f"{folder} is not a folder of yours; remove it, or set GNOMON_DATA to another one"
+                    )
                 folder.chmod(0o700)
         except OSError as error:
             raise GnomonError(

@@ -104,10 +104,13 @@ class Backend:
 
 
 class Receiver:
-    """The runner's place: takes frames, and acknowledges those that `acknowledge` says yes to."""
+    """The runner's place: takes frames, and acknowledges those that `acknowledge` says yes to.
 
-    def __init__(self, path, acknowledge=lambda frame: True):
-        self.path, self.acknowledge = path, acknowledge
+    Closes a connection whose Hello does not name `trial`.
+    """
+
+    def __init__(self, path, acknowledge=lambda frame: True, *, trial="t.1"):
+        self.path, self.acknowledge, self.trial = path, acknowledge, trial
         self.frames = []
         self._listener = socket.socket(socket.AF_UNIX)
         Path(path).unlink(missing_ok=True)
@@ -129,9 +132,17 @@ class Receiver:
             while size := stream.read(4):
                 frame = DECODER.decode(stream.read(int.from_bytes(size, "big")))
                 self.frames.append(frame)
+                if isinstance(frame, frames.Hello):
+                    if frame.trial != self.trial:
+                        connection.shutdown(socket.SHUT_RDWR)
+                        return
+                    self._ack(connection, 0)
                 if isinstance(frame, frames.Settled | frames.Exchange) and self.acknowledge(frame):
-                    data = ENCODER.encode(frames.Ack(frame.number))
-                    connection.sendall(len(data).to_bytes(4, "big") + data)
+                    self._ack(connection, frame.number)
+
+    def _ack(self, connection, number):
+        data = ENCODER.encode(frames.Ack(number))
+        connection.sendall(len(data).to_bytes(4, "big") + data)
 
     def say(self, data):
         """Send these bytes on the newest connection."""
@@ -197,6 +208,10 @@ class Gateway:
 
     def errors(self):
         return (self.folder / "gateway.err").read_text()
+
+    def epoch(self, number, serving, **changes):
+        """Tell it who serves."""
+        return self.control({"epoch": {"number": number, "serving": serving}, "trial": "t.1"} | changes)
 
     def control(self, message):
         with socket.socket(socket.AF_UNIX) as connection:

@@ -73,6 +73,28 @@ def test_copies_wait_for_a_runner_inside_the_budget_and_are_then_shed(around):
     receiver.close()
 
 
+def test_another_trials_runner_gets_no_copy_and_ours_gets_all_of_them(around):
+    _, gateway, _ = around(receiver=False, capture_budget=10_000)
+    other = Receiver(gateway.folder / "runner.sock", trial="t.2")
+    hello = wait_for(lambda: other.of(frames.Hello))[0]
+    assert hello.trial == "t.1"
+    for _ in range(20):
+        assert gateway.talk(POST).endswith(b"ok")
+    sums = gateway.counters()
+    kept = 20 - sums.states.pop("shed:unavailable")
+    assert 0 < kept < 12
+    assert (sums.handed_over, sums.states) == (0, {})
+    assert gateway.control({"status": True})["runner"] is False
+    wait_for(lambda: len(other.of(frames.Hello)) > 5)  # it comes back, and is refused again
+    assert gateway.control({"status": True})["runner"] is False
+    other.close()
+
+    ours = Receiver(gateway.folder / "runner.sock")
+    assert gateway.settled().handed_over == kept
+    assert gateway.control({"status": True})["runner"] is True
+    ours.close()
+
+
 def test_a_runner_that_reads_nothing_costs_memory_inside_the_budget_alone(around):
     _, gateway, _ = around(acknowledge=lambda frame: time.sleep(60), capture_budget=50_000)
     for _ in range(80):
@@ -205,9 +227,9 @@ def test_an_epoch_switches_who_serves_and_is_kept_for_the_next_start(around, tmp
     arm = Upstream(url=f"http://127.0.0.1:{other.port}", version="2", timeout_us=None, authorization_env=None)
     _, gateway, receiver = around(candidate=arm)
     assert gateway.talk(POST).endswith(b"ok")
-    assert gateway.control({"epoch": {"number": 2, "serving": "candidate"}}) == {"ok": True, "epoch": 2}
+    assert gateway.epoch(2, "candidate") == {"ok": True, "epoch": 2}
     assert gateway.talk(POST).endswith(b"new")
-    assert gateway.control({"epoch": {"number": 1, "serving": "production"}})["epoch"] == 2
+    assert gateway.epoch(1, "production")["epoch"] == 2
     assert gateway.talk(POST).endswith(b"new")
     gateway.settled()
     assert [(c.request.epoch, c.request.serving) for c in receiver.of(frames.Call)] == [
@@ -223,10 +245,22 @@ def test_an_epoch_switches_who_serves_and_is_kept_for_the_next_start(around, tmp
     other.close()
 
 
+@pytest.mark.parametrize("trial", ["t.2", "t", None, 1])
+def test_an_epoch_of_another_trial_changes_nothing(around, trial):
+    _, gateway, _ = around()
+    answer = gateway.epoch(2, "candidate", trial=trial)
+    assert answer["ok"] is False
+    assert "'t.1'" in answer["error"]
+    assert gateway.control({"epoch": {"number": 2, "serving": "candidate"}})["ok"] is False
+    status = gateway.control({"status": True})
+    assert (status["trial"], status["epoch"], status["serving"]) == ("t.1", 1, "production")
+    assert not (gateway.folder / "epoch.json").exists()
+
+
 def test_the_gateway_says_what_is_wrong_with_a_message_it_does_not_understand(around):
     _, gateway, _ = around()
-    assert gateway.control({"epoch": {"number": "x"}})["ok"] is False
-    assert gateway.control({"epoch": {"number": 2, "serving": "nobody"}})["ok"] is False
+    assert gateway.epoch("x", "candidate")["ok"] is False
+    assert gateway.epoch(2, "nobody")["ok"] is False
     assert gateway.talk(POST).endswith(b"ok")
     assert Epoch(number=1, serving="production").number == gateway.control({"status": True})["epoch"]
 
@@ -310,7 +344,7 @@ def test_no_request_fails_while_epochs_change_under_load(around):
         thread.start()
     for number in range(2, 22):
         serving = ("production", "candidate")[number % 2 == 0]
-        assert gateway.control({"epoch": {"number": number, "serving": serving}})["epoch"] == number
+        assert gateway.epoch(number, serving)["epoch"] == number
         assert gateway.talk(POST).endswith({"production": b"a", "candidate": b"b"}[serving])
         time.sleep(0.02)
     stop.set()
@@ -335,7 +369,7 @@ def test_a_switch_does_not_wait_for_room_on_a_disk(around, tmp_path):
     folder.mkdir()
     _, gateway, receiver = around(counters_dir=str(folder), epoch_file=str(folder / "epoch.json"))
     shutil.rmtree(folder)
-    assert gateway.control({"epoch": {"number": 2, "serving": "candidate"}}) == {"ok": True, "epoch": 2}
+    assert gateway.epoch(2, "candidate") == {"ok": True, "epoch": 2}
     assert gateway.talk(POST).endswith(b"ok")
     assert not receiver.of(frames.Call)
     assert "No such file" in gateway.errors()

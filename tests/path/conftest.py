@@ -165,7 +165,7 @@ class Load:
 
     def __init__(self, url, threads=3, pause=0.004):
         self.url, self.pause = url, pause
-        self.sent, self.failures, self.by = 0, [], []
+        self.sent, self.failures, self.failed_at, self.by = 0, [], [], []
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._run, args=(n,)) for n in range(threads)]
@@ -187,6 +187,7 @@ class Load:
                     self.by.append((began, by))
                     if problem:
                         self.failures.append(problem)
+                        self.failed_at.append(began)
                 if self.pause:
                     time.sleep(self.pause)
 

@@ -23,7 +23,7 @@ def test_ten_promotions_and_rollbacks_under_load_fail_no_request(place):
                 (partial(pipeline.rollback, state, trial, reason="a drill"), "old"),
             ):
                 epoch = switch()
-                assert wait_for_epoch(settings.run_dir, epoch.number) == (2, 2)
+                assert wait_for_epoch(settings.run_dir, trial.id, epoch.number) == (2, 2)
                 switched = time.monotonic()
                 enough = len(load.by) + 20
                 wait_for(lambda enough=enough: len(load.by) >= enough, what="more answers")

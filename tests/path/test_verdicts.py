@@ -93,6 +93,23 @@ def test_a_verdict_verifies_until_something_was_changed(equal, tmp_path):
     assert "verdict" in equal.gnomon("verify", "fraud", code=30).stderr
 
 
+def test_a_promotion_rests_on_a_verdict_that_still_holds(equal, tmp_path):
+    equal.gnomon("labels", "import", truths(tmp_path / "t.csv", range(700)))
+    equal.gnomon("decide", "fraud", code=0)
+    process = equal.serve(equal.folder / "fraud.yaml")
+
+    part = next((equal.folder / "data/trials/fraud.1/log/comparisons").glob("*.parquet"))
+    kept = part.read_bytes()
+    part.unlink()
+    assert part.name in equal.gnomon("promote", "fraud", code=30).stderr
+    part.write_bytes(kept)
+    told = equal.read("promote", "fraud")
+    equal.stop(process)
+
+    assert (told["serving"], told["reached"], told["gateways"]) == ("candidate", 1, 1)
+    assert equal.read("verify", "fraud")["verified"] is True
+
+
 def test_reports_are_written_in_three_forms(equal, tmp_path):
     equal.gnomon("labels", "import", truths(tmp_path / "t.csv", range(700)))
     equal.gnomon("decide", "fraud", code=0)

@@ -88,6 +88,10 @@ def test_an_unknown_trial_names_what_there_is(place):
     refused(place.gnomon("decide", "frod", code=2), "frod", "fraud")
 
 
+def test_a_path_that_cannot_be_written_is_one_message(place):
+    refused(place.gnomon("init", "nowhere/plan.yaml", code=2), "nowhere/plan.yaml", "No such file")
+
+
 def test_a_plan_is_never_overwritten_unasked(place):
     plan = place.plan(1, 2)
     kept = plan.read_text()

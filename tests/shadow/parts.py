@@ -226,8 +226,10 @@ class Model:
 class Gateway:
     """A gateway's link: frames out, acknowledgements in."""
 
-    def __init__(self, path, instance=None):
+    def __init__(self, path, instance=None, trial="t.1"):
         self.path = path
+        self.trial = trial
+        self.greet = True
         self.instance = instance or uuid.uuid4().hex
         self.number = 0
         self.acknowledged = 0
@@ -238,7 +240,8 @@ class Gateway:
         self.socket.settimeout(20)
         self.socket.connect(str(self.path))
         self._rest = b""
-        self.send(Hello(self.instance, os.getpid()))
+        if self.greet:
+            self.send(Hello(self.instance, os.getpid(), self.trial))
         return self
 
     def __enter__(self):

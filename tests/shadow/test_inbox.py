@@ -22,13 +22,13 @@ def path(tmp_path):
 
 
 def test_what_is_committed_is_there_after_a_restart(path):
-    inbox = Inbox(path)
+    inbox = Inbox(path, trial="t.1")
     assert inbox.commit(Group(arrivals=[an_arrival(1), an_arrival(2), an_arrival(3, instance="h", epoch=2)])) == {
         ("g", 1): 2,
         ("h", 2): 1,
     }
     inbox.commit(Group(finished=[Finished(1, 7, 2, b"result")]))
-    again = Inbox(path)
+    again = Inbox(path, trial="t.1")
     assert again.numbers() == {"g": 2, "h": 3}
     assert again.received() == {("g", 1): 2, ("h", 2): 1}
     assert again.times() == [(1, 10), (2, 20), (3, 30)]
@@ -39,7 +39,7 @@ def test_what_is_committed_is_there_after_a_restart(path):
 
 
 def test_an_exchange_that_is_there_is_not_received_again(path):
-    inbox = Inbox(path)
+    inbox = Inbox(path, trial="t.1")
     inbox.commit(Group(arrivals=[an_arrival(1)]))
     repeat = Arrival(2, (1).to_bytes(16, "big"), 10, "g", 2, 1, b"again")
     assert inbox.commit(Group(arrivals=[repeat, an_arrival(3)])) == {("g", 1): 1}
@@ -48,7 +48,7 @@ def test_an_exchange_that_is_there_is_not_received_again(path):
 
 
 def test_a_group_is_committed_whole_or_not_at_all(path):
-    inbox = Inbox(path)
+    inbox = Inbox(path, trial="t.1")
     with pytest.raises(sqlite3.IntegrityError):
         inbox.commit(Group(arrivals=[an_arrival(1)], finished=[Finished(1, 1, 1, b""), Finished(1, 1, 1, b"")]))
     assert inbox.times() == []
@@ -57,7 +57,7 @@ def test_a_group_is_committed_whole_or_not_at_all(path):
 
 
 def test_a_logged_batch_leaves_with_its_secrets_and_its_number_stays(path):
-    inbox = Inbox(path)
+    inbox = Inbox(path, trial="t.1")
     secret = b"4111-1111-1111-1111"
     inbox.commit(Group(arrivals=[an_arrival(seq, frame=secret * 400) for seq in range(1, 50)]))
     inbox.commit(Group(finished=[Finished(seq, 3, seq, secret) for seq in range(1, 49)]))
@@ -73,7 +73,7 @@ def test_a_logged_batch_leaves_with_its_secrets_and_its_number_stays(path):
 
 
 def test_only_its_owner_may_read_it(path):
-    inbox = Inbox(path)
+    inbox = Inbox(path, trial="t.1")
     inbox.commit(Group(arrivals=[an_arrival(1)]))
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
     assert modes == {"inbox.db": 0o600, "inbox.db-wal": 0o600, "inbox.db-shm": 0o600}
@@ -81,12 +81,23 @@ def test_only_its_owner_may_read_it(path):
 
 
 def test_a_file_of_a_newer_layout_is_refused(path):
-    Inbox(path).close()
+    Inbox(path, trial="t.1").close()
     database = sqlite3.connect(path)
     database.execute("PRAGMA user_version=9")
     database.close()
     with pytest.raises(StateError, match="layout 9"):
-        Inbox(path)
+        Inbox(path, trial="t.1")
+
+
+def test_an_inbox_serves_one_trial_for_ever(path):
+    inbox = Inbox(path, trial="t.1")
+    inbox.commit(Group(arrivals=[an_arrival(1)]))
+    inbox.close()
+    with pytest.raises(
+        StateError, match=r"inbox\.db is the inbox of trial t\.1, .*; give trial t\.2 a queue of its own"
+    ):
+        Inbox(path, trial="t.2")
+    assert Inbox(path, trial="t.1").times() == [(1, 10)]
 
 
 def test_another_kind_of_queue_is_refused():

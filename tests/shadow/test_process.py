@@ -1,6 +1,8 @@
 """The runner as a process: killed at random moments, drained, started twice."""
 
+import fcntl
 import json
+import os
 import random
 import signal
 import subprocess
@@ -11,6 +13,7 @@ import time
 import msgspec
 import pytest
 
+from gnomon.processes.runner import held
 from gnomon.records.frames import Exchange
 from tests.shadow.parts import (
     Gateway,
@@ -196,6 +199,19 @@ def test_a_second_runner_says_so_and_ends(tmp_path, model, started):
     assert second.stderr.count("\n") == 1
     assert f"another runner (process {process.process.pid})" in second.stderr
     assert process.process.poll() is None
+
+
+def test_whoever_looks_at_the_lock_for_a_moment_keeps_no_runner_from_starting(tmp_path):
+    path = tmp_path / "runner.sock.lock"
+    with path.open("w") as probe, path.open() as other:
+        fcntl.flock(probe, fcntl.LOCK_SH)
+        leaving = threading.Timer(0.2, fcntl.flock, (probe, fcntl.LOCK_UN))
+        leaving.start()
+        with held(path):
+            assert path.read_text() == f"{os.getpid()}\n"
+            with pytest.raises(BlockingIOError):
+                fcntl.flock(other, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        leaving.join()
 
 
 @pytest.mark.parametrize("change", ["not json", "no plan", "no file"])

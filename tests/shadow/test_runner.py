@@ -5,12 +5,14 @@ import threading
 from contextlib import contextmanager
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import uvloop
 from deltalake.exceptions import DeltaError
 
 from gnomon import clock
 from gnomon.compare import Comparing
+from gnomon.compare.comparators.exact import Exact
 from gnomon.log import read
 from gnomon.plan import load
 from gnomon.shadow import batches, flush
@@ -45,7 +47,7 @@ def running(folder, plan_document, *, flush_us=50_000, patience=5.0):
     async def serve():
         runner = Runner(
             plan,
-            Inbox(folder / "inbox.db"),
+            Inbox(folder / "inbox.db", trial="t.1"),
             Comparing(plan).row,
             log_url=str(folder / "log"),
             counters_dir=folder / "counters",
@@ -188,11 +190,37 @@ def test_a_frame_that_is_none_of_ours_ends_the_connection_and_nothing_else(tmp_p
         for junk in (b"\x00\x00\x00\x01\xc1", b"\xff" * 8, b"\x00\x00\x00\x02\x92\x07"):
             with Gateway(socket) as gateway:
                 gateway.socket.sendall(junk)
-                assert gateway.read_acks() is False
+                while gateway.read_acks():
+                    assert gateway.acknowledged == 0
         with Gateway(socket) as gateway:
             gateway.exchange(a_request())
             gateway.await_acks()
     assert len(logged(tmp_path)) == 1
+
+
+def test_a_gateway_of_another_trial_is_refused_before_anything_of_it_is_taken(tmp_path, model):
+    with running(tmp_path, document(model.url, mode="sync")) as socket:
+        for trial in ("t.2", ""):
+            with Gateway(socket, "left-over", trial=trial) as gateway:
+                gateway.call(a_request())
+                gateway.exchange(a_request())
+                assert gateway.read_acks() is False
+        with Gateway(socket, "ours") as gateway:
+            gateway.exchange(a_request())
+            gateway.await_acks()
+    assert ledger(tmp_path) == {"received": 1, "paired": 1}
+    assert Inbox(tmp_path / "inbox.db", trial="t.1").numbers() == {"ours": 1}
+    assert len(model.got) == 1
+
+
+def test_a_connection_that_does_not_say_who_it_is_is_refused(tmp_path, model):
+    with running(tmp_path, document(model.url)) as socket:
+        gateway = Gateway(socket)
+        gateway.greet = False
+        with gateway:
+            gateway.exchange(a_request())
+            assert gateway.read_acks() is False
+    assert logged(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -401,6 +429,54 @@ def test_a_log_that_cannot_be_written_is_tried_again_and_loses_nothing(tmp_path,
         fail.clear()
         wait_for(lambda: len(logged(tmp_path)) == 10)
     assert ledger(tmp_path) == {"received": 10, "paired": 10}
+
+
+@pytest.mark.parametrize(("owner", "name"), [(batches, "append"), (Inbox, "commit")])
+def test_a_fault_of_ours_is_said_and_neither_the_log_nor_the_inbox_stops(
+    tmp_path, model, monkeypatch, capsys, owner, name
+):
+    real, fail, tries = getattr(owner, name), threading.Event(), []
+    fail.set()
+
+    def sometimes(*arguments, **transaction):
+        if fail.is_set():
+            tries.append(1)
+            raise pa.ArrowInvalid("planted")  # a ValueError, in neither list of what is expected
+        return real(*arguments, **transaction)
+
+    monkeypatch.setattr(owner, name, sometimes)
+    with running(tmp_path, document(model.url), flush_us=10_000) as socket, Gateway(socket) as gateway:
+        for number in range(10):
+            gateway.exchange(a_request(number))
+        wait_for(lambda: len(tries) >= 3)
+        said = capsys.readouterr().err
+        assert said.count("Traceback") == said.count("ArrowInvalid: planted") == 1
+        fail.clear()
+        gateway.await_acks()
+        wait_for(lambda: len(logged(tmp_path)) == 10)
+    assert ledger(tmp_path) == {"received": 10, "paired": 10}
+
+
+@pytest.mark.parametrize(
+    ("method", "outcomes"), [("agree", ("ok", "unreadable")), ("stored", ("unreadable", "unreadable"))]
+)
+def test_a_comparator_that_raises_costs_its_pair_and_leaves_nothing_behind(
+    tmp_path, model, monkeypatch, capsys, method, outcomes
+):
+    def boom(*_):
+        raise ZeroDivisionError("planted")
+
+    monkeypatch.setattr(Exact, method, boom)
+    with running(tmp_path, document(model.url)) as socket, Gateway(socket) as gateway:
+        for number in range(5):
+            gateway.exchange(a_request(number))
+        gateway.await_acks()
+    rows = logged(tmp_path)
+    assert {(row["production_outcome"], row["candidate_outcome"]) for row in rows} == {outcomes}
+    assert {row["output_label_agree"] for row in rows} == {None}
+    assert ledger(tmp_path) == {"received": 5, "paired": 5}
+    assert Inbox(tmp_path / "inbox.db", trial="t.1").times() == []
+    assert capsys.readouterr().err.count("Traceback") == 1
 
 
 def test_a_batch_is_appended_before_its_time_when_it_is_large(tmp_path, model, monkeypatch):

@@ -17,6 +17,9 @@ def main() -> None:
     except GnomonError as error:
         print(f"gnomon: {error}", file=sys.stderr)  # noqa: T201  the command line's own words
         raise SystemExit(error.exit_code) from None
+    except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
+        print(f"gnomon: {error.filename}: {error.strerror}; name another path", file=sys.stderr)  # noqa: T201  as above
+        raise SystemExit(2) from None
     except BrokenPipeError:  # `gnomon trials | head`
         sys.stderr.close()
         raise SystemExit(141) from None

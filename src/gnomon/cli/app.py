@@ -219,7 +219,7 @@ def status(trial: TrialName = "", as_json: AsJson = False) -> None:
 @app.command()
 def watch(
     trial: TrialName = "",
-    every: Annotated[float, typer.Option(help="Seconds between two looks.")] = 5.0,
+    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 5.0,
     looks: Annotated[int, typer.Option(help="End after this many; 0: never.")] = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -374,7 +374,7 @@ def _carried(settings: "Settings", trial: "Trial", epoch: Any, *, as_json: bool)
     """Wait until every gateway serves by the new epoch, and say so."""
     from gnomon.supervisor.control import wait_for_epoch
 
-    reached, gateways = wait_for_epoch(settings.run_dir, epoch.number)
+    reached, gateways = wait_for_epoch(settings.run_dir, trial.id, epoch.number)
     facts = {
         "trial": trial.id,
         "epoch": epoch.number,

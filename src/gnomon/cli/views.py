@@ -133,7 +133,8 @@ def _verdict(found: Verdict) -> RenderableType:
     head = Text.assemble((found.verdict.upper(), _STYLES[found.verdict]), "  ", found.sentence)
     alpha = found.alpha_ppm / 1e6
     legend = f"a test promotes at e >= {1 / alpha:g} and rejects at e >= {len(found.tests) / alpha:g}; looking is free"
-    reasons = [Text(f"  - {reason}") for reason in found.reasons]
+    passing = tuple(test.reason for test in found.tests if test.result == "pass")  # the table says those
+    reasons = [Text(f"  - {reason}") for reason in found.reasons if not reason.endswith(passing)]
     return Group(
         head, *reasons, Text(found.would_change, style="dim"), Text(), _tests(found.tests), Text(legend, style="dim")
     )

@@ -1,9 +1,10 @@
 """The control socket: JSON lines from the supervisor, one answer for each.
 
-{"epoch": {"number": 2, "serving": "candidate"}}   who serves from now on; a number that is not higher changes nothing
-{"status": true}                                   counts, connections, bytes held, whether the runner is there
-{"listener": true}                                 the listening socket (SCM_RIGHTS), for a supervisor that takes over
-{"drain": true}                                    the same as SIGTERM
+{"epoch": {"number": 2, "serving": "candidate"}, "trial": "fraud.1"}
+                     who serves from now on; a number that is not higher, or another trial, changes nothing
+{"status": true}     the trial, counts, connections, bytes held, whether the runner is there
+{"listener": true}   the listening socket (SCM_RIGHTS), for a supervisor that takes over
+{"drain": true}      the same as SIGTERM
 """
 
 import asyncio
@@ -73,6 +74,8 @@ class Control:
     def _answer(self, message: dict[str, Any], writer: asyncio.StreamWriter) -> dict[str, Any] | None:
         gateway = self._gateway
         if "epoch" in message:
+            if message.get("trial") != gateway.config.trial:
+                raise ValueError(f"this gateway serves trial {gateway.config.trial!r}, not {message.get('trial')!r}")
             return {"ok": True, "epoch": gateway.set_epoch(msgspec.convert(message["epoch"], Epoch))}
         if message.get("status"):
             return gateway.status()

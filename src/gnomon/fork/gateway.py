@@ -59,6 +59,7 @@ class Gateway:
         self.link = Link(
             config.runner_socket,
             instance=self.instance,
+            trial=config.trial,
             sync=config.mode == "sync",
             budget=config.capture_budget,
             body_cap=config.body_cap,
@@ -222,6 +223,7 @@ class Gateway:
         """What the control socket says about this process."""
         return {
             "ok": True,
+            "trial": self.config.trial,
             "instance": self.instance,
             "pid": os.getpid(),
             "epoch": self.serving.epoch.number,

@@ -38,6 +38,7 @@ class Link(asyncio.Protocol):
         path: str,
         *,
         instance: str,
+        trial: str,
         sync: bool,
         budget: int,
         body_cap: int,
@@ -46,6 +47,7 @@ class Link(asyncio.Protocol):
     ) -> None:
         self.path = path
         self.instance = instance
+        self.trial = trial
         self.sync = sync
         self.body_cap = body_cap
         self.probability = probability
@@ -58,6 +60,7 @@ class Link(asyncio.Protocol):
         self._numbers = 0
         self._connections = 0
         self._transport: asyncio.Transport | None = None
+        self._welcome = False  # the runner has answered on this connection
         self._writable = False
         self._out: list[bytes] = []
         self._in = b""
@@ -87,8 +90,8 @@ class Link(asyncio.Protocol):
 
     @property
     def connected(self) -> bool:
-        """Whether the runner is there."""
-        return self._transport is not None
+        """Whether the runner is there, and is ours: another trial's takes the connection and closes it again."""
+        return self._welcome
 
     def call(self, request: Request) -> int:
         """Ask for the candidate's call now; the number of the connection it went over, 0 if it could not go."""
@@ -159,17 +162,16 @@ class Link(asyncio.Protocol):
         self._transport = transport
         self._connections += 1
         self._writable = True
-        self._tries = 0
         self._in = b""
         self._out.clear()
         self._unsent = deque(self.unacknowledged)
-        self._put(encode(Hello(self.instance, os.getpid())))
+        self._put(encode(Hello(self.instance, os.getpid(), self.trial)))
         self._send_unsent()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  the signature is asyncio's
         """Keep everything and come back."""
         self._transport = None
-        self._writable = False
+        self._welcome = self._writable = False
         self._again()
 
     def pause_writing(self) -> None:
@@ -219,6 +221,8 @@ class Link(asyncio.Protocol):
         self._in = data[at:]
 
     def _acknowledged(self, number: int) -> None:
+        self._welcome = True
+        self._tries = 0  # only now: who is refused comes back ever more slowly
         waiting = self.unacknowledged
         while waiting and waiting[0].number <= number:
             copy = waiting.popleft()

@@ -11,9 +11,10 @@ import fcntl
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 import msgspec
 import uvloop
@@ -29,6 +30,9 @@ from gnomon.shadow.runner import Runner
 
 DRAIN_SECONDS: Final = 10.0
 """How long a drain waits for calls; what is not called then is called after the next start."""
+
+LOCK_SECONDS: Final = 1.0
+"""How long a lock is tried: whoever asks whether a runner is alive holds it for a moment."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,7 +67,7 @@ async def run(plan: Plan, config: RunnerConfig) -> None:
     with held(socket.with_name(socket.name + ".lock")), held(path.with_name(path.name + ".lock")):
         runner = Runner(
             plan,
-            Inbox(path),
+            Inbox(path, trial=config.trial),
             Comparing(plan).row,
             log_url=config.log_url,
             counters_dir=Path(config.counters_dir),
@@ -81,22 +85,31 @@ async def run(plan: Plan, config: RunnerConfig) -> None:
 def held(path: Path) -> Iterator[None]:
     """Hold a lock file, with our process id in it, for as long as the block runs; a killed process lets go of it.
 
-    Raises StateError when another process holds it.
+    Raises StateError when another process holds it for longer than LOCK_SECONDS.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     with os.fdopen(descriptor, "r+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _locked(file):
             holder = file.read().strip() or "unknown"
-            raise StateError(
-                f"another runner (process {holder}) holds {path}; end it, or use another data folder"
-            ) from None
+            raise StateError(f"another runner (process {holder}) holds {path}; end it, or use another data folder")
         file.truncate()
         file.write(f"{os.getpid()}\n")
         file.flush()
         yield
+
+
+def _locked(file: TextIO) -> bool:
+    end = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.02)
+        else:
+            return True
 
 
 if __name__ == "__main__":

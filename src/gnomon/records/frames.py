@@ -52,10 +52,12 @@ class Answer(Struct, frozen=True, array_like=True):
 
 
 class Hello(Struct, frozen=True, array_like=True, tag=1):
-    """First frame of a connection, gateway to runner."""
+    """First frame of a connection, gateway to runner. Answered with an Ack, or refused by closing."""
 
     instance: str
     pid: int
+    trial: str
+    """A runner of another trial closes the connection and takes nothing."""
 
 
 class Call(Struct, frozen=True, array_like=True, tag=2):
@@ -89,7 +91,7 @@ class Dropped(Struct, frozen=True, array_like=True, tag=5):
 
 
 class Ack(Struct, frozen=True, array_like=True, tag=6):
-    """Runner to gateway: every numbered frame up to this one is committed to the inbox."""
+    """Runner to gateway: every numbered frame up to this one is committed to the inbox; 0: none yet, but welcome."""
 
     number: int
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
+from gnomon.shadow.faults import Faults
 from gnomon.shadow.inbox import Group, Inbox
 
 _PAUSE: Final = 0.002
@@ -30,6 +31,7 @@ class Commits:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inbox")
         self._task: asyncio.Task[None] | None = None
         self.failing = False
+        self._faults = Faults()
 
     def start(self) -> None:
         """Begin to commit."""
@@ -70,7 +72,9 @@ class Commits:
         while True:
             try:
                 received = await self.run(lambda: self.inbox.commit(group))
-            except sqlite3.Error as error:
+            except Exception as error:  # noqa: BLE001  whatever it is: without commits nothing is handed over or logged
+                if not isinstance(error, sqlite3.Error):
+                    self._faults.say(error, "a fault in Gnomon while it wrote the inbox:")
                 if not self.failing:
                     sys.stderr.write(f"the inbox cannot be written, trying again: {error}\n")
                     sys.stderr.flush()

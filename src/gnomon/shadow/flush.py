@@ -22,6 +22,7 @@ from gnomon.records import counters
 from gnomon.records.plan import Plan
 from gnomon.shadow.batches import Batches, Item, item
 from gnomon.shadow.commits import Commits
+from gnomon.shadow.faults import Faults
 from gnomon.shadow.inbox import Logged
 from gnomon.shadow.ledger import Ledger
 from gnomon.shadow.queue import Queue
@@ -72,6 +73,7 @@ class Flush:
         self._pump: Callable[[], None] = lambda: None
         self._opened = False
         self._failing = False
+        self._faults = Faults()
         self.held = 0
         """Finished exchanges that are not in the log."""
 
@@ -133,17 +135,19 @@ class Flush:
                 await asyncio.sleep(min(1.0, self._every))
 
     async def _try(self) -> None:
-        """Flush once. What the log cannot take now, it is given again."""
+        """Flush once. What the log cannot take now, it is given again, whatever the reason."""
         try:
             await self._flush()
-        except (OSError, DeltaError, GnomonError, sqlite3.Error) as error:
+            self._pump()
+        except Exception as error:  # noqa: BLE001  a log that stopped would be found out at the verdict
+            if not isinstance(error, (OSError, DeltaError, GnomonError, sqlite3.Error)):
+                self._faults.say(error, "a fault in Gnomon while it wrote the log:")
             if not self._failing:
                 sys.stderr.write(f"the log cannot be written, trying again: {error}\n")
                 sys.stderr.flush()
             self._failing = True
         else:
             self._failing = False
-            self._pump()
 
     async def _flush(self) -> None:
         now_us = self._clock()

@@ -99,18 +99,23 @@ def path_of(url: str) -> Path:
 
 
 class Inbox:
-    """The file. One thread at a time."""
+    """The file of one trial. One thread at a time.
 
-    def __init__(self, path: Path) -> None:
+    Raises StateError when the file is another trial's, or of a layout that is not known.
+    """
+
+    def __init__(self, path: Path, *, trial: str) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its other files the same mode
         self.path = path
+        self.trial = trial
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._db.executescript(
             "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON; PRAGMA cache_size=-16000;"
         )
         self._check_layout()
         self._db.executescript(_SCHEMA)
+        self._check_trial()
         self.identity = self._about("identity", uuid.uuid4().hex)
         """Names this file in the log's transactions: a new inbox counts its batches from 1 again."""
 
@@ -121,6 +126,15 @@ class Inbox:
                 f"{self.path} has layout {found}, this version of Gnomon knows {_LAYOUT}; use the version that wrote it"
             )
         self._db.execute(f"PRAGMA user_version={_LAYOUT}")
+
+    def _check_trial(self) -> None:
+        found = self._about("trial", self.trial)
+        if found != self.trial:
+            self._db.close()
+            raise StateError(
+                f"{self.path} is the inbox of trial {found}, and one inbox serves one trial; "
+                f"give trial {self.trial} a queue of its own"
+            )
 
     def _about(self, name: str, default: str) -> str:
         self._db.execute("INSERT OR IGNORE INTO about VALUES (?, ?)", (name, default))

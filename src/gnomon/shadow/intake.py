@@ -40,8 +40,10 @@ class Receiver(Protocol):
 class Gateway(asyncio.Protocol):
     """One connection of one gateway."""
 
-    def __init__(self, receiver: Receiver, connections: set["Gateway"]) -> None:
+    def __init__(self, receiver: Receiver, connections: set["Gateway"], *, trial: str) -> None:
         self._receiver = receiver
+        self._trial = trial
+        self._welcome = self._closed = False
         self._connections = connections
         self._transport: asyncio.Transport | None = None
         self._rest = b""
@@ -75,6 +77,8 @@ class Gateway(asyncio.Protocol):
                 if end > end_of_data:
                     break
                 self._take(data[at + 4 : end])
+                if self._closed:
+                    return
                 at = end
         except msgspec.DecodeError:  # a gateway of ours will come back and send again
             self.close()
@@ -83,21 +87,29 @@ class Gateway(asyncio.Protocol):
 
     def _take(self, payload: bytes) -> None:
         frame = _decoder.decode(payload)
-        if isinstance(frame, Settled):
+        if not self._welcome:
+            self._greet(frame)
+        elif isinstance(frame, Settled):
             self._receiver.settled(self, frame)
         elif isinstance(frame, Call):
             self._receiver.call(self, frame.request)
         elif isinstance(frame, Exchange):
             self._receiver.exchange(self, frame, payload)
-        elif isinstance(frame, Hello):
-            self.instance = frame.instance
-            self.acknowledge(self._receiver.greeted(self))
         elif isinstance(frame, Dropped):
             self._receiver.dropped(self, frame.id)
 
+    def _greet(self, frame: Frame) -> None:
+        """Take the first frame. A gateway that outlived its supervisor finds the next trial's runner at its socket."""
+        if not isinstance(frame, Hello) or frame.trial != self._trial:
+            self.close()
+            return
+        self._welcome = True
+        self.instance = frame.instance
+        self.acknowledge(self._receiver.greeted(self))
+
     def acknowledge(self, number: int) -> None:
         """Everything up to `number` is committed."""
-        if self._transport is not None and number:
+        if self._transport is not None:
             body = _encoder.encode(Ack(number))
             self._transport.write(len(body).to_bytes(4, "big") + body)
 
@@ -111,16 +123,18 @@ class Gateway(asyncio.Protocol):
 
     def close(self) -> None:
         """End the connection. What is not acknowledged is sent again over the next one."""
+        self._closed = True
         if self._transport is not None:
             self._transport.abort()
 
 
 class Intake:
-    """The socket and its connections."""
+    """The socket of one trial and its connections."""
 
-    def __init__(self, receiver: Receiver) -> None:
+    def __init__(self, receiver: Receiver, *, trial: str) -> None:
         self.connections: set[Gateway] = set()
         self._receiver = receiver
+        self._trial = trial
         self._server: asyncio.Server | None = None
         self._path: Path | None = None
 
@@ -130,10 +144,13 @@ class Intake:
         before = os.umask(0o177)
         try:
             loop = asyncio.get_running_loop()
-            self._server = await loop.create_unix_server(lambda: Gateway(self._receiver, self.connections), str(path))
+            self._server = await loop.create_unix_server(self._accept, str(path))
         finally:
             os.umask(before)
         self._path = path
+
+    def _accept(self) -> Gateway:
+        return Gateway(self._receiver, self.connections, trial=self._trial)
 
     def hold(self, *, held: bool) -> None:
         """Stop or resume reading from every gateway."""

@@ -19,6 +19,7 @@ from gnomon.records.plan import Arm, Plan
 from gnomon.shadow.batches import Item, Result, Row
 from gnomon.shadow.candidate import Caller
 from gnomon.shadow.commits import Commits
+from gnomon.shadow.faults import Faults
 from gnomon.shadow.flush import Flush
 from gnomon.shadow.inbox import Arrival, Finished, Group, Inbox
 from gnomon.shadow.intake import Gateway, Intake
@@ -60,7 +61,8 @@ class Runner:
         self._queue = Queue()
         self._callers: dict[str, Caller] = {}
         self._committing = Commits(inbox, committed=self._committed)
-        self.intake = Intake(self)
+        self.intake = Intake(self, trial=inbox.trial)
+        self._faults = Faults()
         self._flushing = Flush(
             plan,
             self._committing,
@@ -246,9 +248,33 @@ class Runner:
         """Compare, and give the result to the next commit and to the open batch."""
         assert work.answer is not None
         observation = None if work.expired else work.observation
-        row = self._row(work.request, work.answer, observation, late=work.late)
+        row = self._compare(work.request, work.answer, observation, late=work.late)
+        if row is None:
+            return
         result = Result(observation, row)
         content = _encode(result)
         self._place += 1
         batch = self._flushing.add(Item(self._place, work.seq, work.request, work.answer, result), len(content))
         self._committing.group.finished.append(Finished(self._place, batch, work.seq, content))
+
+    def _compare(self, request: Request, production: Answer, candidate: Answer | None, *, late: bool) -> Row | None:
+        """The row. Where a plugin raises, the answers that cannot be compared count as unreadable.
+
+        None: not even then can a row be made; the exchange stays in the inbox and is tried after the next start.
+        """
+        blamed = None if candidate is None else _unread(candidate)
+        for pair in (
+            (production, candidate),
+            (production, blamed),
+            (_unread(production), candidate),
+            (_unread(production), blamed),
+        ):
+            try:
+                return self._row(request, *pair, late=late)
+            except Exception as error:  # noqa: BLE001  a plugin's: it may cost its pair, never the runner
+                self._faults.say(error, f"a comparison failed, first of exchange {request.id.hex()}:")
+        return None
+
+
+def _unread(answer: Answer) -> Answer:
+    return msgspec.structs.replace(answer, outcome="unreadable") if answer.outcome == "ok" else answer

@@ -157,6 +157,14 @@ def trial(row: sa.RowMapping) -> Trial:
     return Trial(**{name: row[name] for name in Trial.__struct_fields__})
 
 
+def last_verdict(connection: sa.Connection, trial_id: str) -> tuple[int, str] | None:
+    """Number and name of the newest one."""
+    table = schema.verdicts
+    query = sa.select(table.c.id, table.c.verdict).where(table.c.trial == trial_id)
+    row = connection.execute(query.order_by(table.c.id.desc()).limit(1)).first()
+    return None if row is None else (int(row.id), str(row.verdict))
+
+
 def verdict(number: int, record: str) -> Verdict:
     """The record of a row. Raises IntegrityError when it cannot be read."""
     try:

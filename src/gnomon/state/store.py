@@ -178,6 +178,12 @@ class State:
             if now.serving == serving:
                 raise StateError(f"{trial.id}: {serving} serves already (epoch {now.number}); nothing was changed")
             action = rows.action(connection, trial.id, serving, verdict_id)
+            last = rows.last_verdict(connection, trial.id)
+            if verdict_id is not None and last is not None and last[0] != verdict_id:
+                raise StateError(
+                    f"{trial.id}: verdict {last[0]} ({last[1]}) is newer than verdict {verdict_id}; "
+                    "nothing was changed"
+                )
             if action == "override" and not reason.strip():
                 raise StateError(
                     f"{trial.id}: a promotion without a promote verdict needs a reason; nothing was changed"
@@ -193,7 +199,7 @@ class State:
     def save_verdict(self, trial_id: str, verdict: Verdict, *, now_us: int, actor: str) -> int:
         """Keep a verdict; returns its number.
 
-        Raises NotFound, StateError when it is of another trial or plan.
+        Raises NotFound, StateError when it is of another trial or plan, or the trial was rejected: that is final.
         """
         with self._database.write() as connection:
             trial = rows.find(connection, trial_id)
@@ -202,6 +208,9 @@ class State:
                     f"the verdict is of {verdict.trial} (plan {verdict.plan_digest[:12]}), not of {trial.id} "
                     f"(plan {trial.digest[:12]}); nothing was kept"
                 )
+            last = rows.last_verdict(connection, trial.id)
+            if last is not None and last[1] == "reject":
+                raise StateError(f"{trial.id} was rejected by verdict {last[0]}, which is final; nothing was kept")
             record = msgspec.json.encode(verdict).decode()
             result = connection.execute(
                 schema.verdicts.insert().values(trial=trial.id, saved_us=now_us, verdict=verdict.verdict, record=record)

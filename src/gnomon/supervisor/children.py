@@ -5,7 +5,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 READY_SECONDS = 20.0
@@ -26,7 +26,7 @@ class Child:
     ready: bool = False
     restarts: int = 0
     stopping: bool = False
-    started: asyncio.Event = field(default_factory=asyncio.Event)
+    listening: asyncio.Task[None] | None = None
 
     @property
     def pid(self) -> int | None:
@@ -49,12 +49,18 @@ async def start(child: Child) -> None:
             pass_fds=child.fds,
             start_new_session=True,
         )
-    assert child.process.stdout is not None
-    try:
-        line = await asyncio.wait_for(child.process.stdout.readline(), READY_SECONDS)
-    except TimeoutError:
-        line = b""
-    child.ready = line.strip() == b"ready"
+    if child.stopping:  # it was told to while this one was being started
+        child.process.terminate()
+    # Waited for in the background beyond the patience: a long recovery ends too, and then it is ready.
+    child.listening = asyncio.create_task(_listen(child, child.process))
+    await asyncio.wait({child.listening}, timeout=READY_SECONDS)
+
+
+async def _listen(child: Child, process: asyncio.subprocess.Process) -> None:
+    assert process.stdout is not None
+    line = await process.stdout.readline()
+    if child.process is process:
+        child.ready = line.strip() == b"ready"
 
 
 async def watch(child: Child, say: Callable[[str], None]) -> None:
@@ -73,9 +79,14 @@ async def watch(child: Child, say: Callable[[str], None]) -> None:
         child.restarts += 1
         say(f"{child.name} ended with code {code} and is started again; its last words are in {child.output}")
         await asyncio.sleep(pause)
-        if child.stopping:
-            return
-        await start(child)
+        while not child.stopping:
+            try:
+                await start(child)
+            except OSError as error:  # no process or no file to be had at the moment
+                say(f"{child.name} cannot be started: {error}; trying again")
+                await asyncio.sleep(_BACKOFF[-1])
+            else:
+                break
 
 
 async def stop(child: Child, *, patience: float) -> bool:

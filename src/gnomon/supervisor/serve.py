@@ -7,13 +7,13 @@ import json
 import os
 import signal
 import socket
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
 import msgspec
-from sqlalchemy.exc import SQLAlchemyError
 
 from gnomon import pipeline
 from gnomon.errors import GnomonError, StateError
@@ -22,7 +22,7 @@ from gnomon.records.process import Epoch, GatewayConfig, RunnerConfig, Upstream
 from gnomon.records.trial import Trial
 from gnomon.settings import Settings
 from gnomon.state import State, open_state
-from gnomon.supervisor import admin, children, control, listener
+from gnomon.supervisor import admin, children, control, listener, unshadowed
 
 EPOCH_POLL_SECONDS = 0.05
 GATEWAY_PATIENCE = 30.0
@@ -85,16 +85,33 @@ async def serve(settings: Settings, plan_path: Path, *, say: Say, announce: Call
     Raises GnomonError for everything that a user can fix.
     """
     settings.prepare()
-    with only_one(settings), open_state(settings.state_url) as state:
-        trial, plan = pipeline.register(settings, state, plan_path, say=say)
-        inherited, predecessors = listener.adopt(settings.run_dir, settings.listen)
-        running = Running(settings, trial, plan, inherited or listener.bind(settings.listen, key="listen"))
-        with running.listener:
-            stop_admin = admin.start(settings.admin, lambda: status(running))
-            try:
-                await _run(running, state, predecessors, say=say, announce=announce)
-            finally:
-                stop_admin()
+    with only_one(settings):
+        try:
+            opened = open_state(settings.state_url)
+        except StateError as error:
+            config = unshadowed.last_config(settings, plan_path)
+            if config is None:
+                raise
+            say(str(error))
+            await unshadowed.serve(settings, config, say=say)
+            return
+        with opened as state:
+            await _serve(settings, state, plan_path, say=say, announce=announce)
+
+
+async def _serve(
+    settings: Settings, state: State, plan_path: Path, *, say: Say, announce: Callable[[Running], None]
+) -> None:
+    trial, plan = pipeline.register(settings, state, plan_path, say=say)
+    inherited, predecessors = listener.adopt(settings.run_dir, settings.listen)
+    control.sweep(settings.run_dir)
+    running = Running(settings, trial, plan, inherited or listener.bind(settings.listen, key="listen"))
+    with running.listener:
+        stop_admin = admin.start(settings.admin, lambda: status(running))
+        try:
+            await _run(running, state, predecessors, say=say, announce=announce)
+        finally:
+            stop_admin()
 
 
 async def _run(
@@ -104,14 +121,19 @@ async def _run(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
-    tasks: list[asyncio.Task[None]] = []
+    # Pushing begins before the gateways: a switch while they start reaches them, and their predecessors, too.
+    tasks: list[asyncio.Task[Any]] = [asyncio.create_task(_push_epochs(running, state, say))]
     try:
-        await _start_all(running, state.epoch(running.trial.id), predecessors, say=say)
-        every = [*running.gateways, *([running.runner] if running.runner else [])]
-        tasks = [asyncio.create_task(children.watch(child, say)) for child in every]
-        tasks.append(asyncio.create_task(_push_epochs(running, state, say)))
-        announce(running)
-        await stopping.wait()
+        starting = asyncio.create_task(_start_all(running, state.epoch(running.trial.id), predecessors, say=say))
+        stopped = asyncio.create_task(stopping.wait())
+        tasks += [starting, stopped]
+        await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()  # what it raised
+            every = [*running.gateways, *([running.runner] if running.runner else [])]
+            tasks += [asyncio.create_task(children.watch(child, say)) for child in every]
+            announce(running)
+            await stopping.wait()
         say("draining: no new requests, finishing what is open")
     finally:
         await _stop_all(running, say=say)
@@ -137,6 +159,7 @@ async def _start_all(running: Running, epoch: Epoch, predecessors: list[Path], *
         name = f"gateway-{os.getpid()}-{index}"
         config = gateway_config_of(settings, running.trial, running.plan, epoch, socket_name=f"{name}.sock")
         path = _write(settings.run_dir / f"{name}.json", config)
+        _write(settings.trial_dir(running.trial.id) / unshadowed.KEPT, config)
         command = ["-m", "gnomon.fork", "--config", str(path), "--listen-fd", str(fd)]
         child = children.Child(f"gateway {index}", command, logs / f"gateway-{index}.log", fds=(fd,))
         running.gateways.append(child)
@@ -149,6 +172,7 @@ async def _start_all(running: Running, epoch: Epoch, predecessors: list[Path], *
 
 async def _stop_all(running: Running, *, say: Say) -> None:
     """Gateways first: they hand over what they have; then the runner: it writes what it got."""
+    running.listener.close()  # with ours open, clients would still connect, and wait for nobody
     clean = await asyncio.gather(*(children.stop(child, patience=GATEWAY_PATIENCE) for child in running.gateways))
     if running.runner is not None:
         clean.append(await children.stop(running.runner, patience=RUNNER_PATIENCE))
@@ -157,21 +181,45 @@ async def _stop_all(running: Running, *, say: Say) -> None:
 
 
 async def _push_epochs(running: Running, state: State, say: Say) -> None:
-    """Carry each new epoch to every gateway. The database is asked every 50 ms, so a switch takes under 200 ms."""
-    known = state.epoch(running.trial.id).number
+    """Carry the epoch in force to every gateway that does not serve by it yet, and again to one that was replaced.
+
+    The database is asked every 50 ms, so a switch takes under 200 ms. Nothing ends this loop: who cannot be asked or
+    told now is asked or told again, and gateways serve on by the last epoch that they know.
+    """
+    told: dict[tuple[Path, int], int] = {}
+    said = state.epoch(running.trial.id).number
+    complaint = ""
     while True:
         await asyncio.sleep(EPOCH_POLL_SECONDS)
         try:
             epoch = state.epoch(running.trial.id)
-        except SQLAlchemyError:
-            continue  # fail open: gateways keep serving by the last epoch they were told
-        if epoch.number == known:
+            all_know = await _push(running, epoch, told)
+        except Exception as error:  # noqa: BLE001  whatever it is, a later rollback must still get through
+            if str(error) != complaint:
+                complaint = str(error)
+                say(f"who serves cannot be asked or pushed, trying on: {error}")
             continue
-        paths = control.sockets(running.settings.run_dir)
-        told = await asyncio.gather(*(asyncio.to_thread(control.push_epoch, path, epoch) for path in paths))
-        if sum(told) >= len(running.gateways):
-            known = epoch.number
+        complaint = ""
+        if all_know and epoch.number != said:
+            said = epoch.number
             say(f"epoch {epoch.number}: {epoch.serving} serves now")
+
+
+async def _push(running: Running, epoch: Epoch, told: dict[tuple[Path, int], int]) -> bool:
+    """Tell each socket's gateway that was not told this epoch; True when all of this trial's know it."""
+    waiting: list[tuple[Path, int]] = []
+    for path in control.sockets(running.settings.run_dir):
+        with contextlib.suppress(FileNotFoundError):
+            key = (path, path.stat().st_ctime_ns)  # a gateway that was replaced has a new socket of the same name
+            if told.get(key) != epoch.number:
+                waiting.append(key)
+    answers = await asyncio.gather(
+        *(asyncio.to_thread(control.push_epoch, path, running.trial.id, epoch) for path, _ in waiting)
+    )
+    for key, answer in zip(waiting, answers, strict=True):
+        if answer is not None:  # another trial's gateway is asked once for each epoch, and left alone
+            told[key] = epoch.number
+    return all(answer is not None for answer in answers)
 
 
 def status(running: Running) -> dict[str, Any]:
@@ -239,19 +287,25 @@ def _write(path: Path, config: msgspec.Struct) -> Path:
 
 async def _end_orphan_runner(settings: Settings) -> None:
     """End the runner of a supervisor that died: it holds the socket and the inbox, and its successor needs both."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(str(settings.run_dir / "runner.sock"))
+        except OSError:
+            pass
+        else:  # the kernel says who listens there; a number in a file could be anybody's by now
+            credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+            pid, uid, _ = struct.unpack("3i", credentials)
+            if uid == os.getuid():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
     path = settings.run_dir / "runner.sock.lock"
     if not path.exists():
         return
     with path.open("r+") as lock:
-        for attempt in range(int(RUNNER_PATIENCE * 10)):
+        for _attempt in range(int(RUNNER_PATIENCE * 10)):
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                # the lock is held, so the number in it is that runner's and of nobody else
-                lock.seek(0)
-                holder = lock.read().strip()
-                if attempt == 0 and holder.isdigit():
-                    os.kill(int(holder), signal.SIGTERM)
                 await asyncio.sleep(0.1)
             else:
                 return
