@@ -134,6 +134,7 @@ class Receiver:
                 self.frames.append(frame)
                 if isinstance(frame, frames.Hello):
                     if frame.trial != self.trial:
+                        time.sleep(0.1)  # long enough to be taken for a runner that is there
                         connection.shutdown(socket.SHUT_RDWR)
                         return
                     self._ack(connection, 0)

@@ -15,6 +15,7 @@ from gnomon.compare import Comparing
 from gnomon.compare.comparators.exact import Exact
 from gnomon.log import read
 from gnomon.plan import load
+from gnomon.records.frames import Call, Exchange, Hello
 from gnomon.shadow import batches, flush
 from gnomon.shadow.inbox import Inbox
 from gnomon.shadow.runner import Runner
@@ -201,9 +202,12 @@ def test_a_frame_that_is_none_of_ours_ends_the_connection_and_nothing_else(tmp_p
 def test_a_gateway_of_another_trial_is_refused_before_anything_of_it_is_taken(tmp_path, model):
     with running(tmp_path, document(model.url, mode="sync")) as socket:
         for trial in ("t.2", ""):
-            with Gateway(socket, "left-over", trial=trial) as gateway:
-                gateway.call(a_request())
-                gateway.exchange(a_request())
+            gateway = Gateway(socket, "left-over")
+            gateway.greet = False
+            with gateway:  # all in one write: it is refused while there is more to read
+                exchange = Exchange(1, a_request(), an_answer(), late=False)
+                call, repented = Call(a_request()), Hello("left-over", 1, "t.1")
+                gateway.send(Hello("left-over", 1, trial), call, repented, exchange)
                 assert gateway.read_acks() is False
         with Gateway(socket, "ours") as gateway:
             gateway.exchange(a_request())
