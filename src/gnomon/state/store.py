@@ -181,8 +181,7 @@ class State:
             last = rows.last_verdict(connection, trial.id)
             if verdict_id is not None and last is not None and last[0] != verdict_id:
                 raise StateError(
-                    f"{trial.id}: verdict {last[0]} ({last[1]}) is newer than verdict {verdict_id}; "
-                    "nothing was changed"
+                    f"{trial.id}: verdict {last[0]} ({last[1]}) is newer than verdict {verdict_id}; nothing was changed"
                 )
             if action == "override" and not reason.strip():
                 raise StateError(
