@@ -95,12 +95,18 @@ def look(settings: Settings, trial: Trial) -> Verdict:
 
 def _judge(trial: Trial, snapshot: "Snapshot", *, as_of_us: int, program: str) -> Verdict:
     """The verdict that these tables give at that time: of the sealed plan, and of nothing else."""
+    import duckdb
+
     from gnomon.decide import decide
     from gnomon.evidence import gather
 
     plan = plan_of(trial)
     started_us = trial.registered_us
-    evidence = gather(plan, snapshot, first_epoch=trial.first_epoch, as_of_us=as_of_us, started_us=started_us)
+    try:
+        evidence = gather(plan, snapshot, first_epoch=trial.first_epoch, as_of_us=as_of_us, started_us=started_us)
+    except duckdb.Error as error:
+        reason = str(error).splitlines()[0]
+        raise IntegrityError(f"the log of {trial.id} cannot be read, a file of it is damaged: {reason}") from error
     return decide(plan, evidence, trial=trial.id, plan_digest=trial.digest, started_us=started_us, program=program)
 
 

@@ -104,10 +104,22 @@ def test_the_first_imported_truth_wins_and_a_contradiction_is_said(tmp_path: Pat
 
 def test_truth_finds_its_request_by_the_plans_key_or_by_the_exchange(tmp_path: Path) -> None:
     plan = a_plan(key=Selector(where="body", name="/id"))
-    rows = [differs(1, truth_key='"k1"'), differs(2), differs(3, truth_key='"k3"')]
-    truths = [a_truth('"k1"', '"b"'), a_truth(2, '"b"'), a_truth(3, '"b"')]
+    rows = [differs(1, truth_key='"k1"'), differs(2), differs(3, truth_key='"k3"'), differs(4, truth_key='"k4"')]
+    # the third is named by its id although it has a key; the fourth by both, and the key's truth counts
+    truths = [a_truth('"k1"', '"b"'), a_truth(2, '"b"'), a_truth(3, '"b"'), a_truth(4, '"b"'), a_truth('"k4"', '"a"')]
     cell = a_log(tmp_path, plan, rows, truths).gather().cells[0]
-    assert (cell.low, cell.waiting) == (((40, 2),), 1)
+    assert (cell.low, cell.waiting) == (((-40, 1), (40, 3)), 0)
+
+
+@pytest.mark.parametrize("changes", [{"candidate_latency_us": 2_001}, {"truth_key": "k"}, {"cluster": ""}])
+def test_an_altered_value_changes_the_digest_even_if_it_moves_no_count(tmp_path: Path, changes: dict[str, Any]) -> None:
+    plan = a_plan(a_gate("error_rate"))
+    as_written = a_log(tmp_path / "one", plan, [an_exchange(1), an_exchange(2)]).gather()
+    again = a_log(tmp_path / "two", plan, [an_exchange(2), an_exchange(1)]).gather()
+    altered = a_log(tmp_path / "three", plan, [an_exchange(1), an_exchange(2, **changes)]).gather()
+    assert as_written.digest == again.digest
+    assert as_written.cells == altered.cells
+    assert as_written.digest != altered.digest
 
 
 def test_only_closed_cycles_promote_but_all_settled_units_reject(tmp_path: Path) -> None:

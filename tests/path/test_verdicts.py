@@ -84,6 +84,13 @@ def test_a_verdict_verifies_until_something_was_changed(equal, tmp_path):
     part.write_bytes(kept)
     assert equal.read("verify", "fraud")["verified"] is True
 
+    middle = len(kept) // 2
+    part.write_bytes(kept[:middle] + bytes(40) + kept[middle + 40 :])  # the same size
+    damaged = equal.gnomon("verify", "fraud", code=30).stderr
+    assert "NOT verified" in damaged
+    assert "Traceback" not in damaged
+    part.write_bytes(kept)
+
     with contextlib.closing(sqlite3.connect(equal.folder / "data/state.db")) as state:
         (number, text) = state.execute("select id, record from verdicts").fetchone()
         found = json.loads(text)

@@ -105,20 +105,26 @@ def row_anomalies(comparisons: Expr, ledger: Ledger, *, probability: int) -> lis
 
 
 def digest(comparisons: Expr) -> tuple[str, int, int]:
-    """(SHA-256 over the sorted ids, rows, rows whose id is there more than once).
+    """(SHA-256 over the sorted rows, rows, rows whose id is there more than once).
 
-    By blocks, so that millions of ids need no large sort: ids are grouped by their first 8 characters; the digest is
-    over the lines `block count sha256(sorted ids)` in the order of the blocks.
+    By blocks, so that millions of rows need no large sort: rows are grouped by the first 8 characters of their id; the
+    digest is over the lines `block count sha256(rows)` in the order of the blocks. A row is its id and an MD5 of all
+    its columns by name, so that a value that was altered afterwards is noticed, also one that moves no count.
     """
-    blocks = comparisons.group_by(block=comparisons.id.substr(0, _BLOCK)).agg(
+    row = ibis.literal("")
+    for column in sorted(comparisons.columns):
+        # a null and an empty text are different values
+        row = row + "\x1f" + ibis.coalesce(ibis.literal("=") + comparisons[column].cast("string"), ibis.literal("-"))
+    rows = comparisons.select("id", block=comparisons.id.substr(0, _BLOCK), row=comparisons.id + row.hexdigest("md5"))
+    blocks = rows.group_by("block").agg(
         rows=ibis._.count(),
         ids=ibis._.id.nunique(),
-        sha=ibis._.id.group_concat("\n", order_by=ibis._.id).hexdigest("sha256"),
+        sha=ibis._.row.group_concat("\n", order_by=ibis._.row).hexdigest("sha256"),
     )
     found = sorted(blocks.to_pyarrow().to_pylist(), key=lambda row: row["block"])
     lines = "".join(f"{row['block']} {row['rows']} {row['sha']}\n" for row in found)
-    rows = sum(row["rows"] for row in found)
-    return hashlib.sha256(lines.encode()).hexdigest(), rows, rows - sum(row["ids"] for row in found)
+    count = sum(row["rows"] for row in found)
+    return hashlib.sha256(lines.encode()).hexdigest(), count, count - sum(row["ids"] for row in found)
 
 
 def contradictions(truths: Expr) -> int:

@@ -23,20 +23,27 @@ def first_truths(truths: Expr) -> Expr:
 def with_truth(plan: Plan, comparisons: Expr, truths: Expr) -> Expr:
     """Adds `truth_<output>_value` and `truth_<output>_number`, null where there is none.
 
-    Truth names the plan's key; an exchange whose request had no key can still be named by its id.
+    Truth names the plan's key or the exchange's id; where both came, the key's counts.
     """
     first = first_truths(truths)
-    names_key = plan.truth is not None and plan.truth.key is not None
-    table = comparisons.mutate(
-        known_as=ibis.coalesce(comparisons.truth_key, comparisons.id) if names_key else comparisons.id
-    )
+    names = ["truth_key", "id"] if plan.truth is not None and plan.truth.key is not None else ["id"]
+    table = comparisons
     for output in plan.outputs:
-        text, number = differences.TRUTH_TEXT.format(output.name), differences.TRUTH_NUMBER.format(output.name)
         usable = first.filter(first.output == output.name)
         if output.compare == "number":
             usable = usable.filter(usable.number.notnull())
-        side = usable.select(**{f"key_{output.name}": usable.key, text: usable.value, number: usable.number})
-        table = table.left_join(side, table.known_as == side[f"key_{output.name}"]).drop(f"key_{output.name}")
+        for name in names:
+            side = usable.select(
+                **{f"key_{name}": usable.key, f"text_{name}": usable.value, f"number_{name}": usable.number}
+            )
+            table = table.left_join(side, table[name] == side[f"key_{name}"])
+        found = [f"{part}_{name}" for part in ("key", "text", "number") for name in names]
+        value, number = (ibis.coalesce(*(table[f"{part}_{name}"] for name in names)) for part in ("text", "number"))
+        text_name, number_name = (
+            differences.TRUTH_TEXT.format(output.name),
+            differences.TRUTH_NUMBER.format(output.name),
+        )
+        table = table.mutate(**{text_name: value, number_name: number}).drop(*found)
     return table
 
 

@@ -60,8 +60,9 @@ class Evidence(Record, frozen=True, kw_only=True):
     rows: dict[str, int]
     """Rows read from each."""
     digest: str
-    """SHA-256 over the sorted ids of the rows of `comparisons` that were read, so that compaction keeps it. In blocks:
-    over the lines `block count sha256(ids)`, a block being the ids with the same first 8 characters."""
+    """SHA-256 over the sorted rows of `comparisons` that were read, all columns: compaction keeps it, an altered value
+    does not. In blocks: over the lines `block count sha256(rows)`, a block being the rows whose ids have the same first
+    8 characters, a row being its id and an MD5 of its columns."""
     cells: tuple[Cell, ...]
     """One for each test, in the plan's order."""
     lost_share_ppm: dict[str, int]
