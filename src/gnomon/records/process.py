@@ -19,6 +19,8 @@ class Upstream(Record, frozen=True, kw_only=True):
     version: str
     timeout_us: int | None
     authorization_env: str | None
+    ca_file: str | None = None
+    """Certificates that are trusted beside the system's, as PEM."""
 
 
 class GatewayConfig(Record, frozen=True, kw_only=True):
@@ -48,6 +50,20 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     """Bytes of captured and unacknowledged data; over it: `shed:memory`."""
     idle_us: int = 4_000_000
     """Idle limit of a pooled upstream connection."""
+    repeatable: tuple[tuple[str, str], ...] = ()
+    """Routes whose request may be sent once more when a reused connection closed before any byte of its answer."""
+    pause_file: str = ""
+    """While this file exists nothing is shadowed; the gateway makes and removes it as it is told."""
+    new_traces: Literal["sampled", "unsampled", "none"] = "sampled"
+    """What a request without `traceparent` gets; one that has it keeps it."""
+    head_us: int | None = 60_000_000
+    """From a request's first byte to the end of its head; over it: 408."""
+    body_pause_us: int | None = None
+    """Between two pieces of a request's body; over it: 408."""
+    body_limit: int | None = None
+    """Bytes of a request's body that pass; over it: 413."""
+    first_byte_us: int | None = None
+    """From the request's last byte to the first of production's answer; over it: 504."""
 
 
 class RunnerConfig(Record, frozen=True, kw_only=True):
