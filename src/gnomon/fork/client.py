@@ -22,6 +22,10 @@ _HOLD_AT: Final = 4
 """Requests in the queue from which on no more are read."""
 
 
+def _over(limit: int | None) -> str:
+    return f"the body has more than {limit} bytes"
+
+
 class Refused:
     """A request that the gateway answers itself, in its turn; nothing is read after it."""
 
@@ -48,8 +52,11 @@ class Client(Wire):
         "_upgrading",
         "_url",
         "active_at",
+        "begun",
         "feeding",
+        "heard",
         "peer",
+        "quiet_since",
     )
 
     def __init__(self, gateway: "Gateway") -> None:
@@ -58,6 +65,11 @@ class Client(Wire):
         self.active_at = 0.0
         self.feeding = False
         """Bytes are being parsed; what is written to the model meanwhile goes in one write at their end."""
+        self.begun = False
+        """A head has begun and is not complete."""
+        self.heard = False
+        """Bytes came since the last sweep."""
+        self.quiet_since: float | None = None
         self._parser = httptools.HttpRequestParser(self)
         self._queue: deque[Exchange | Refused] = deque()
         self._reading: Exchange | None = None
@@ -119,7 +131,7 @@ class Client(Wire):
             self._beyond_http(data)
             return
         self._unread += len(data)
-        self.feeding = True
+        self.feeding = self.heard = True
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -175,9 +187,7 @@ class Client(Wire):
         if reading is None:
             self._refuse_head(status, detail)
             return
-        self.deaf = True
-        self._reading = None
-        reading.broken(status, detail)
+        self._break_off(status, detail)
 
     def _too_long(self) -> None:
         """A head, a chunk's extension or a trailer without an end."""
@@ -187,13 +197,35 @@ class Client(Wire):
         elif reading is None:
             self._refuse_head(431, f"the head has more than {HEAD_LIMIT} bytes")
         else:
-            self.deaf = True
-            self._reading = None
-            reading.broken(431, f"more than {HEAD_LIMIT} bytes beside the body")
+            self._break_off(431, f"more than {HEAD_LIMIT} bytes beside the body")
+
+    def _break_off(self, status: int, detail: str) -> None:
+        """Read no more of a request whose body cannot become whole."""
+        reading, self._reading = self._reading, None
+        self.deaf = True
+        if reading is not None:
+            reading.broken(status, detail)
+
+    def sweep(self, now: float) -> None:
+        """End what a client began and does not go on with. Comes at intervals: no request pays for a timer."""
+        config = self.gateway.config
+        limit = config.head_us if self.begun else config.body_pause_us if self._reading is not None else None
+        heard, self.heard = self.heard, False
+        if limit is None or self.deaf or self.holds or (heard and not self.begun):
+            self.quiet_since = None
+        elif self.quiet_since is None:
+            self.quiet_since = now
+        elif (now - self.quiet_since) * 1e6 >= limit:
+            if self.begun:
+                self._refuse_head(408, f"the request's head was not complete within {limit / 1e6:g} s")
+            else:
+                self._break_off(408, f"nothing of the request's body came for {limit / 1e6:g} s")
 
     # llhttp's callbacks --------------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
+        self.begun = True
+        self.quiet_since = None
         self._url = b""
         self._headers = []
         if self._trailers:
@@ -206,6 +238,7 @@ class Client(Wire):
         (self._headers if self._reading is None else self._trailers).append((name, value))
 
     def on_headers_complete(self) -> None:
+        self.begun = False
         if self.deaf:
             return
         parser = self._parser
@@ -225,6 +258,10 @@ class Client(Wire):
             self._refuse_head(431, f"the head has more than {HEAD_LIMIT} bytes", "refused:too_large")
             return
         self._unread = 0
+        limit = self.gateway.config.body_limit
+        if limit is not None and head.length is not None and head.length > limit:
+            self._refuse_head(413, _over(limit), "refused:too_large")
+            return
         if upgrade and not head.websocket:
             self._replay = without_upgrade(head, self._url)
             return
@@ -242,8 +279,9 @@ class Client(Wire):
 
     def on_body(self, data: bytes) -> None:
         self._unread = 0
-        if self._reading is not None and not self.deaf:
-            self._reading.body(data)
+        reading = self._reading
+        if reading is not None and not self.deaf and not reading.body(data):
+            self._break_off(413, _over(self.gateway.config.body_limit))
 
     def on_message_complete(self) -> None:
         reading, self._reading = self._reading, None

@@ -2,6 +2,8 @@
 
 {"epoch": {"number": 2, "serving": "candidate"}, "trial": "fraud.1"}
                      who serves from now on; a number that is not higher, or another trial, changes nothing
+{"pause": true, "trial": "fraud.1"}
+                     shadow nothing until {"pause": false, ...}
 {"status": true}     the trial, counts, connections, bytes held, whether the runner is there
 {"listener": true}   the listening socket (SCM_RIGHTS), for a supervisor that takes over
 {"drain": true}      the same as SIGTERM
@@ -73,9 +75,11 @@ class Control:
 
     def _answer(self, message: dict[str, Any], writer: asyncio.StreamWriter) -> dict[str, Any] | None:
         gateway = self._gateway
+        if ("epoch" in message or "pause" in message) and message.get("trial") != gateway.config.trial:
+            raise ValueError(f"this gateway serves trial {gateway.config.trial!r}, not {message.get('trial')!r}")
+        if "pause" in message:
+            return {"ok": True, "paused": gateway.pause(paused=msgspec.convert(message["pause"], bool))}
         if "epoch" in message:
-            if message.get("trial") != gateway.config.trial:
-                raise ValueError(f"this gateway serves trial {gateway.config.trial!r}, not {message.get('trial')!r}")
             return {"ok": True, "epoch": gateway.set_epoch(msgspec.convert(message["epoch"], Epoch))}
         if message.get("status"):
             return gateway.status()
@@ -87,4 +91,4 @@ class Control:
         if message.get("drain"):
             gateway.begin_drain()
             return {"ok": True}
-        raise ValueError("one of epoch, status, listener or drain is needed")
+        raise ValueError("one of epoch, pause, status, listener or drain is needed")

@@ -1,7 +1,7 @@
 """One request on its way: production's side, which must be right, and the copy, which may fail."""
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gnomon.fork import answers
 from gnomon.fork.capture import Copy
@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     from gnomon.fork.gateway import Gateway, Serving
     from gnomon.fork.upstream import Connection
 
-_JOIN: int = 64 * 1024
+_JOIN: Final = 64 * 1024
 """Pieces up to this are joined for one write; larger ones are not copied again."""
+_REPEAT_LIMIT: Final = 1 << 20
+"""Bytes of a body that are kept to be sent again."""
+_SAFE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})
+"""Methods that ask for nothing but an answer (RFC 9110, 9.2.1)."""
 
 
 def outcome_of(status: int) -> Outcome:
@@ -31,7 +35,11 @@ class Exchange:
 
     __slots__ = (
         "_copy",
+        "_first_byte",
+        "_passed",
         "_rechunk",
+        "_repeat",
+        "_repeated",
         "_timer",
         "_unframed",
         "answered",
@@ -72,9 +80,15 @@ class Exchange:
         self._rechunk = False
         self._unframed = False  # only the end of the connection ends the answer
         self._timer: asyncio.TimerHandle | None = None
+        self._first_byte: asyncio.TimerHandle | None = None
+        self._passed = 0  # bytes of the body
+        self._repeated = False
+        self._repeat: list[bytes] | None = None  # what was sent of the body, where it may be sent again
         self._copy: Copy | None = None
         slots = self.serving.ledger.slots
         slots[SEEN] += 1
+        if gateway.repeatable and (head.method, head.path) in gateway.repeatable:
+            self._repeat = []
         route = gateway.routes.get((head.method, head.path))
         if route is None:
             slots[PASSED] += 1
@@ -94,6 +108,8 @@ class Exchange:
             state = "guarded:upgrade"
         elif not gateway.toss(id_):
             state = "unsampled"
+        elif gateway.paused:
+            state = "shed:paused"
         elif gateway.bucket is not None and not gateway.bucket.take():
             state = "shed:budget"
         elif not ledger.durable:
@@ -141,6 +157,7 @@ class Exchange:
             prefix=serving.pool.prefix,
             id_=self.hex_id,
             peer=client.peer,
+            new_trace=self.gateway.new_trace,
             credentials=serving.credentials,
         )
         self.pending.insert(0, head)
@@ -166,14 +183,20 @@ class Exchange:
                 connection.write(piece)
         pending.clear()
 
-    def body(self, data: bytes) -> None:
-        """A piece of the request's body."""
+    def body(self, data: bytes) -> bool:
+        """A piece of the request's body; False: with it the body is larger than what may pass."""
+        limit = self.gateway.config.body_limit
+        if limit is not None:
+            self._passed += len(data)
+            if self._passed > limit:
+                return False
         if self._copy is not None:
             try:
                 self._copy.request_part(data)
             except Exception as error:  # noqa: BLE001  see _bug
                 self._bug(error)
         self.write(b"%x\r\n%b\r\n" % (len(data), data) if self.head.chunked else data)
+        return True
 
     def complete(self, fields: Headers) -> None:
         """The request's last byte is here; `fields` are its trailers."""
@@ -185,11 +208,16 @@ class Exchange:
                 self._copy.request_complete()
             except Exception as error:  # noqa: BLE001  see _bug
                 self._bug(error)
+        limit = self.gateway.config.first_byte_us
+        if limit is not None and not self.answered and not self.over:
+            self._first_byte = self.gateway.loop.call_later(limit / 1e6, self._silent)
 
     def write(self, data: bytes) -> None:
         """Pass bytes to the model, now or when there is a connection."""
         if self.over:
             return
+        if self._repeat is not None:
+            self._keep(data)
         self.pending.append(data)
         if self.connection is None:
             if len(self.pending) > 1:
@@ -197,8 +225,33 @@ class Exchange:
         elif not self.client.feeding:
             self.flush()
 
+    def _keep(self, data: bytes) -> None:
+        assert self._repeat is not None
+        self._repeat.append(data)
+        if sum(map(len, self._repeat)) > _REPEAT_LIMIT:
+            self._repeat = None
+
+    def repeat(self) -> bool:
+        """Ask once more, over a new connection: the reused one closed before a byte of the answer came.
+
+        It may have closed before the request arrived. Whoever asks again cannot know, so it is done only where a second
+        request does no harm: for safe methods without a body, and where the plan calls the route repeatable. False:
+        it may not be, or was done before.
+        """
+        head = self.head
+        if self._repeat is None and (head.method not in _SAFE or head.length or head.chunked):
+            return False
+        if self.over or self._repeated:
+            return False
+        self._repeated = True
+        self.pending, self._repeat = self._repeat or [], None
+        self.connection = None
+        self.started_us = 0  # our pool is not production's latency
+        self.serving.pool.open(self)
+        return True
+
     def broken(self, status: int, detail: str) -> None:
-        """The request's body is not valid: `status` says how, if nothing was answered yet."""
+        """The request's body is not valid, or does not come: `status` says how, if nothing was answered yet."""
         self._drop_copy("guarded:invalid_body")
         self._end_upstream()
         self._give_up(status, detail)
@@ -219,11 +272,16 @@ class Exchange:
     def _end_upstream(self) -> None:
         self.over = True
         self.pending.clear()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._stop_timers()
         connection, self.connection = self.connection, None
         if connection is not None:
             connection.close()
+
+    def _stop_timers(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._first_byte is not None:
+            self._first_byte.cancel()
 
     # the answer ----------------------------------------------------------------------------------------------------
 
@@ -234,14 +292,15 @@ class Exchange:
 
     def switched(self, answer: answers.AnswerHead) -> None:
         """The model speaks WebSocket from here on; a time limit is for answers."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._stop_timers()
         self.status = answer.status
         self.answered = self.closes = True
         self.client.write(answers.switching_head(answer, id_=self.hex_id))
 
     def answer_head(self, answer: answers.AnswerHead) -> None:
         """The answer's head: pass it on."""
+        if self._first_byte is not None:
+            self._first_byte.cancel()
         self.status = answer.status
         head = self.head
         if answer.length is None and not answer.bodiless:
@@ -311,3 +370,6 @@ class Exchange:
 
     def _timed_out(self) -> None:
         self.upstream_failed("timeout", "no complete answer within its time limit")
+
+    def _silent(self) -> None:
+        self.upstream_failed("timeout", "no byte of an answer within its time limit")

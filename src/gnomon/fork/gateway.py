@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from gnomon.clock import steady
+from gnomon.fork import provenance
 from gnomon.fork.client import Client
 from gnomon.fork.control import Control
 from gnomon.fork.counters import SEEN, Ledger
@@ -29,6 +30,7 @@ _DRAIN_SECONDS: Final = 20.0
 _BACKLOG: Final = 1024
 _ACK_SECONDS: Final = 5.0
 _NAMES_LIMIT: Final = 4096
+_TRACE_FLAGS: Final = {"sampled": provenance.SAMPLED, "unsampled": provenance.UNSAMPLED, "none": b""}
 _IDLE_GRACE: Final = 1.0
 """While draining, a connection that has been idle this long is closed; a younger one gets one more answer."""
 
@@ -54,6 +56,10 @@ class Gateway:
         self.clients: set[Client] = set()
         self.draining = False
         self.routes = {(method.encode(), path.encode()): f"{method} {path}" for method, path in config.routes}
+        self.repeatable = frozenset((method.encode(), path.encode()) for method, path in config.repeatable)
+        self.new_trace = _TRACE_FLAGS[config.new_traces]
+        self._pause_file = Path(config.pause_file) if config.pause_file else None
+        self.paused = self._pause_file is not None and self._pause_file.exists()
         self.bucket = Bucket(config.per_second, self.loop.time) if config.per_second is not None else None
         self.instance = self.ids.new(self.clock()).hex()
         self.link = Link(
@@ -155,6 +161,19 @@ class Gateway:
                 self.bug(error)
         return self.serving.epoch.number
 
+    def pause(self, *, paused: bool) -> bool:
+        """Shadow nothing from now on, or shadow again; whether it is paused."""
+        self.paused = paused
+        if self._pause_file is not None:
+            try:
+                if paused:
+                    self._pause_file.touch(mode=0o600)
+                else:
+                    self._pause_file.unlink(missing_ok=True)
+            except OSError as error:  # only a start without the supervisor would not know
+                self.bug(error)
+        return paused
+
     # running -------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
@@ -195,6 +214,9 @@ class Gateway:
             await asyncio.sleep(_SWEEP)
             for pool in self._pools.values():
                 pool.sweep()
+            now = self.loop.time()
+            for client in list(self.clients):
+                client.sweep(now)
 
     async def _drain(self) -> None:
         """Answer what was asked. An idle connection may be about to ask: it is closed only when it stays quiet."""
@@ -228,6 +250,7 @@ class Gateway:
             "pid": os.getpid(),
             "epoch": self.serving.epoch.number,
             "serving": self.serving.epoch.serving,
+            "paused": self.paused,
             "seen": sum(ledger.slots[SEEN] for ledger in self._ledgers),
             "open": sum(len(ledger.open) for ledger in self._ledgers),
             "connections": len(self.clients),

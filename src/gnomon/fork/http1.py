@@ -12,6 +12,7 @@ from gnomon.fork.names import (
     AUTHORIZATION,
     CODING,
     CONNECTION,
+    FORWARDED,
     FORWARDED_FOR,
     FORWARDED_HOST,
     FORWARDED_PROTO,
@@ -19,6 +20,7 @@ from gnomon.fork.names import (
     LENGTH,
     PLAIN,
     READABLE,
+    TRACE,
     TRANSFER,
     UPGRADE,
     Headers,
@@ -27,6 +29,7 @@ from gnomon.fork.names import (
     meaning,
     named,
 )
+from gnomon.fork.provenance import is_trace, proxied, trace
 
 LINE_LIMIT: Final = 16 * 1024
 HEAD_LIMIT: Final = 64 * 1024
@@ -75,9 +78,10 @@ class RequestHead(NamedTuple):
     """What goes on to the model, in pieces: name, colon, value, line end."""
     authorization: list[bytes]
     """The user's credentials, in the same way."""
-    forwarded_for: bytes
-    forwarded: bytes
-    """`X-Forwarded-Proto` and `-Host` as a proxy before us set them: it knows what the client used."""
+    trace: bytes
+    """A `traceparent` that can be passed on."""
+    proxies: tuple[bytes, bytes, bytes, bytes] | None
+    """`Forwarded`, and `X-Forwarded-For`, `-Proto` and `-Host` as proxies before us set them; None: none of them."""
 
 
 def check_request(  # noqa: C901, PLR0911, PLR0912, PLR0915  every request pays for a call: one loop reads the head once
@@ -89,7 +93,7 @@ def check_request(  # noqa: C901, PLR0911, PLR0912, PLR0915  every request pays 
     if len(url) > LINE_LIMIT:
         return Refusal(414, f"the target has {len(url)} bytes, at most {LINE_LIMIT} are taken", "refused:too_large")
     hosts = 0
-    host = coding = wanted = forwarded_for = forwarded_proto = forwarded_host = b""
+    host = coding = wanted = tracing = forwarded = forwarded_for = forwarded_proto = forwarded_host = b""
     transfer: bytes | None = None
     length: int | None = None
     hop: frozenset[bytes] = frozenset()
@@ -117,6 +121,10 @@ def check_request(  # noqa: C901, PLR0911, PLR0912, PLR0915  every request pays 
             lines += (name, b": ", value, b"\r\n")
         elif kind == AUTHORIZATION:
             authorization += (name, b": ", value, b"\r\n")
+        elif kind == TRACE:
+            tracing = value if not tracing else b"several"
+        elif kind == FORWARDED:
+            forwarded += value + b", "
         elif kind == FORWARDED_FOR:
             forwarded_for += value + b", "
         elif kind == FORWARDED_PROTO:
@@ -141,9 +149,15 @@ def check_request(  # noqa: C901, PLR0911, PLR0912, PLR0915  every request pays 
             return Refusal(400, "Transfer-Encoding does not exist in HTTP/1.0", None)
         if transfer != b"chunked":
             return Refusal(501, "only the transfer coding chunked is known here", None)
+    if tracing and (not is_trace(tracing) or b"traceparent" in hop):
+        tracing = b""
+        hop |= {b"tracestate"}  # it belongs to the trace that ends here
     if hop:
         drop(lines, hop)
         drop(authorization, hop)
+    proxies = None
+    if forwarded or forwarded_for or forwarded_proto or forwarded_host:
+        proxies = (forwarded, forwarded_for, forwarded_proto, forwarded_host)
     host = authority or host
     return RequestHead(
         method,
@@ -165,8 +179,8 @@ def check_request(  # noqa: C901, PLR0911, PLR0912, PLR0915  every request pays 
         not coding or coding.strip().lower() in READABLE,
         lines,
         authorization,
-        forwarded_for,
-        b"\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b" % (forwarded_proto or b"http", forwarded_host or host),
+        tracing,
+        proxies,
     )
 
 
@@ -193,9 +207,28 @@ def _origin(url: bytes, method: bytes) -> tuple[bytes, bytes] | None:
     return b"/" + path.split(b"#", 1)[0], authority
 
 
-def upstream_head(head: RequestHead, *, prefix: bytes, id_: bytes, peer: bytes, credentials: bytes = b"") -> bytes:
+_direct: Final[dict[tuple[bytes, bytes], bytes]] = {}
+"""What `proxied` says of a client that comes without a proxy, by peer and host: the same for all its requests."""
+_DIRECT_LIMIT: Final = 1024
+
+
+def _from(head: RequestHead, peer: bytes) -> bytes:
+    if head.proxies is not None:
+        forwarded, before, proto, host = head.proxies
+        return proxied(peer, head.host, before=before, forwarded=forwarded, proto=proto, first_host=host)
+    lines = proxied(peer, head.host, before=b"", forwarded=b"", proto=b"", first_host=b"")
+    if len(_direct) >= _DIRECT_LIMIT:
+        _direct.clear()
+    _direct[peer, head.host] = lines
+    return lines
+
+
+def upstream_head(
+    head: RequestHead, *, prefix: bytes, id_: bytes, peer: bytes, new_trace: bytes = b"", credentials: bytes = b""
+) -> bytes:
     """The head for a model: hop-by-hop headers gone, ours set, the body's framing declared once.
 
+    `new_trace` are the flags of a trace that begins here, where the request brought none; empty: none begins.
     `credentials` is the arm's own Authorization, in the place of the user's.
     """
     if head.websocket:
@@ -210,16 +243,21 @@ def upstream_head(head: RequestHead, *, prefix: bytes, id_: bytes, peer: bytes, 
         framing += b"Authorization: " + credentials + b"\r\n"
     elif head.authorization:
         framing += b"".join(head.authorization)
-    return b"%b %b%b HTTP/1.1\r\nHost: %b\r\n%b%bX-Forwarded-For: %b%b%b\r\nx-gnomon-id: %b\r\n\r\n" % (
+    tracing = b""
+    if head.trace:
+        tracing = b"traceparent: " + head.trace + b"\r\n"
+    elif new_trace:
+        tracing = trace(id_, new_trace)
+    origin = (_direct.get((peer, head.host)) if head.proxies is None else None) or _from(head, peer)
+    return b"%b %b%b HTTP/1.1\r\nHost: %b\r\n%b%b%b%bx-gnomon-id: %b\r\n\r\n" % (
         head.method,
         prefix if head.target != b"*" else b"",
         head.target,
         head.host,
         b"".join(head.lines),
         framing,
-        head.forwarded_for,
-        peer,
-        head.forwarded,
+        origin,
+        tracing,
         id_,
     )
 

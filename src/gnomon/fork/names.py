@@ -21,7 +21,9 @@ READABLE: Final = frozenset({b"", b"identity", b"gzip", b"deflate"})
     CODING,
     AUTHORIZATION,
     KEEP_ALIVE,
-) = range(13)
+    FORWARDED,
+    TRACE,
+) = range(15)
 _MEANING: Final = {
     b"proxy-connection": HOP,
     b"te": HOP,
@@ -36,6 +38,8 @@ _MEANING: Final = {
     b"content-encoding": CODING,
     b"authorization": AUTHORIZATION,
     b"keep-alive": KEEP_ALIVE,
+    b"forwarded": FORWARDED,
+    b"traceparent": TRACE,
 }
 known: Final[dict[bytes, int]] = {}
 """Meanings by the name as it is spelled: clients spell a name in one way, and a look-up here is all it then costs."""

@@ -35,6 +35,7 @@ class Connection(asyncio.Protocol):
         "_held",
         "_parser",
         "_reason",
+        "_silent",
         "_skip_body",
         "_spoiled",
         "_trailing",
@@ -43,6 +44,7 @@ class Connection(asyncio.Protocol):
         "idle_since",
         "idle_us",
         "pool",
+        "reused",
         "transport",
         "tunnel",
     )
@@ -64,6 +66,8 @@ class Connection(asyncio.Protocol):
         self._spoiled = False  # nobody knows what its next byte would mean
         self._held = False
         self._skip_body = False
+        self._silent = True  # nothing came for this exchange yet
+        self.reused = False
 
     # asyncio -------------------------------------------------------------------------------------------------------
 
@@ -81,6 +85,8 @@ class Connection(asyncio.Protocol):
         if self.tunnel or (self._answer is not None and self._answer.until_close and exc is None):
             exchange.answer_complete([])
             exchange.client.flush()
+            return
+        if self.reused and self._silent and exchange.repeat():
             return
         exchange.upstream_failed("reset", str(exc or "the model closed the connection before its answer was complete"))
 
@@ -102,6 +108,7 @@ class Connection(asyncio.Protocol):
             client.write(data)
             client.flush()
             return
+        self._silent = False
         self._unread += len(data)
         try:
             self._parser.feed_data(data)
@@ -139,6 +146,7 @@ class Connection(asyncio.Protocol):
         self.exchange = exchange
         self._skip_body = exchange.head.method == b"HEAD"
         self._answer = None
+        self._silent = True
         self._unread = 0
         exchange.begin(self)
 
@@ -218,10 +226,9 @@ class Connection(asyncio.Protocol):
     def on_body(self, data: bytes) -> None:
         self._unread = 0
         exchange, answer = self.exchange, self._answer
+        if exchange is None or answer is None or answer.bodiless:
+            self._spoiled = True  # bytes after the answer, or the body of one that has none
         if exchange is None or answer is None or self._spoiled:
-            return
-        if answer.bodiless:
-            self._spoiled = True
             return
         exchange.answer_body(data)
 
@@ -235,9 +242,9 @@ class Connection(asyncio.Protocol):
             exchange.informational(answer)
 
     def _finish(self, exchange: "Exchange", answer: AnswerHead) -> None:
-        # llhttp does not know that an answer to HEAD has no body: whatever follows could be read as one
-        odd_head = self._skip_body and answer.length != 0
-        self._free = self._parser.should_keep_alive() and exchange.request_done and not odd_head
+        self._free = self._parser.should_keep_alive() and exchange.request_done
+        if self._skip_body:  # this parser waits for a body, and would take the next answer for it
+            self._parser = httptools.HttpResponseParser(self)
         self._spoiled = not self._free
         self.exchange = None
         if answer.keep_alive and (found := _KEEP_ALIVE.search(answer.keep_alive)):
@@ -260,6 +267,13 @@ class Connection(asyncio.Protocol):
         return not poll.poll(0)
 
 
+def _trusting(ca_file: str | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if ca_file is not None:
+        context.load_verify_locations(ca_file)
+    return context
+
+
 class Pool:
     """Connections to one arm."""
 
@@ -271,7 +285,7 @@ class Pool:
         self.host = parts.hostname or ""
         self.port = parts.port or (443 if parts.scheme == "https" else 80)
         self.prefix = parts.path.rstrip("/").encode()
-        self.tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self.tls = _trusting(arm.ca_file) if parts.scheme == "https" else None
         self.idle_us = idle_us
         self.bug = bug
         self._idle: list[Connection] = []
@@ -286,6 +300,10 @@ class Pool:
                 connection.start(exchange)
                 return
             connection.close()
+        self.open(exchange)
+
+    def open(self, exchange: "Exchange") -> None:
+        """Give the exchange a new connection when it is made."""
         task = self._loop.create_task(self._connect(exchange))
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
@@ -309,6 +327,7 @@ class Pool:
     def put(self, connection: Connection) -> None:
         """Keep a connection for the next exchange."""
         connection.unhold()
+        connection.reused = True
         connection.idle_since = self._loop.time()
         self._idle.append(connection)
 
