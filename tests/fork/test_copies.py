@@ -315,6 +315,54 @@ def test_a_runner_that_dies_between_the_two_frames_gets_the_exchange_whole(aroun
     second.close()
 
 
+def test_while_paused_everything_is_answered_and_nothing_shadowed(around, tmp_path):
+    _, gateway, receiver = around(pause_file=str(tmp_path / "paused"))
+    told = {"trial": "t.1"}
+    gateway.talk(POST)
+    assert gateway.control({"pause": True} | told) == {"ok": True, "paused": True}
+    assert gateway.control({"pause": True} | told) == {"ok": True, "paused": True}
+    for _ in range(3):
+        assert gateway.talk(POST).endswith(b"ok")
+    assert gateway.control({"status": True})["paused"] is True
+    assert gateway.control({"pause": False} | told) == {"ok": True, "paused": False}
+    gateway.talk(POST)
+    sums = gateway.settled()
+    assert (sums.seen, sums.handed_over, sums.states) == (5, 2, {"shed:paused": 3})
+    assert len(receiver.of(frames.Call)) == 2
+
+
+def test_a_pause_holds_after_a_start_and_ends_with_its_file(around, tmp_path):
+    kept = tmp_path / "paused"
+    kept.touch()
+    _, gateway, _ = around(pause_file=str(kept))
+    gateway.talk(POST)
+    gateway.control({"pause": False, "trial": "t.1"})
+    assert not kept.exists()
+    gateway.talk(POST)
+    sums = gateway.settled()
+    assert (sums.handed_over, sums.states) == (1, {"shed:paused": 1})
+
+
+def test_a_pause_leaves_the_coin_as_it_falls(around, tmp_path):
+    _, gateway, _ = around(pause_file=str(tmp_path / "paused"), shadow_rate=(1 << 32) // 2)
+    gateway.control({"pause": True, "trial": "t.1"})
+    for _ in range(60):
+        gateway.talk(POST)
+    sums = gateway.settled()
+    assert set(sums.states) == {"shed:paused", "unsampled"}
+    assert 10 < sums.states["unsampled"] < 50
+
+
+@pytest.mark.parametrize(
+    ("message", "problem"),
+    [({"pause": True, "trial": "t.2"}, "not 't.2'"), ({"pause": "yes", "trial": "t.1"}, "Expected `bool`")],
+)
+def test_a_pause_that_is_not_meant_for_it_changes_nothing(around, message, problem):
+    _, gateway, _ = around()
+    assert problem in gateway.control(message)["error"]
+    assert gateway.control({"status": True})["paused"] is False
+
+
 def test_no_request_fails_while_epochs_change_under_load(around):
     """Ten times back and forth; after each switch the right arm answers, and what was in flight ends where it began."""
     both = {

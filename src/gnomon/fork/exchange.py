@@ -161,9 +161,9 @@ class Exchange:
             credentials=serving.credentials,
         )
         self.pending.insert(0, head)
+        client.unhold()  # before the flush: the model may not take all of it, and then the client is held again
         if not client.feeding:  # else the end of the feed writes the head and the body that came with it at once
             self.flush()
-        client.unhold()
         if client.congested:  # by the answer before this one
             connection.hold()
 
