@@ -161,7 +161,7 @@ STEPS = {
     "the request's body": "import gnomon.fork.capture as m; m.Copy.request_part",
     "the copy's beginning": "import gnomon.fork.capture as m; m.Copy.begin",
     "the request's end": "import gnomon.fork.capture as m; m.Copy.request_complete",
-    "the budget": "import gnomon.fork.link as m; m.Link.reserve",
+    "the budget": "import gnomon.fork.capture as m; m.Copy._room",
     "the call": "import gnomon.fork.link as m; m.Link.call",
     "the answer's body": "import gnomon.fork.capture as m; m.Copy.answer_part",
     "the hand-over": "import gnomon.fork.link as m; m.Link.hand_over",

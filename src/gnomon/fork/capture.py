@@ -106,9 +106,12 @@ class Copy:
             self._answer_parts.append(data)
 
     def _room(self, count: int) -> bool:
-        if not self.link.reserve(count):
-            self.drop(self.link.why_full)
+        link = self.link
+        held = link.held + count
+        if held > link.budget:
+            self.drop(link.why_full)
             return False
+        link.held = held
         self.size += count
         return True
 
@@ -165,7 +168,7 @@ class Copy:
         self._request_parts.clear()
         self._answer_parts.clear()
         self.request = None
-        self.link.release(self.size)
+        self.link.held -= self.size
         self.ledger.final(state, self.id)
 
 

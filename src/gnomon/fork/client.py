@@ -26,6 +26,10 @@ def _over(limit: int | None) -> str:
     return f"the body has more than {limit} bytes"
 
 
+_LINE_END: Final = 2
+"""Bytes that some clients send after a body, and that begin nothing."""
+
+
 class Refused:
     """A request that the gateway answers itself, in its turn; nothing is read after it."""
 
@@ -52,7 +56,6 @@ class Client(Wire):
         "_upgrading",
         "_url",
         "active_at",
-        "begun",
         "feeding",
         "heard",
         "peer",
@@ -65,8 +68,6 @@ class Client(Wire):
         self.active_at = 0.0
         self.feeding = False
         """Bytes are being parsed; what is written to the model meanwhile goes in one write at their end."""
-        self.begun = False
-        """A head has begun and is not complete."""
         self.heard = False
         """Bytes came since the last sweep."""
         self.quiet_since: float | None = None
@@ -209,27 +210,20 @@ class Client(Wire):
     def sweep(self, now: float) -> None:
         """End what a client began and does not go on with. Comes at intervals: no request pays for a timer."""
         config = self.gateway.config
-        limit = config.head_us if self.begun else config.body_pause_us if self._reading is not None else None
+        begun = self._reading is None and (self._unread > _LINE_END or self._url != b"")
+        limit = config.head_us if begun else config.body_pause_us if self._reading is not None else None
         heard, self.heard = self.heard, False
-        if limit is None or self.deaf or self.holds or (heard and not self.begun):
+        if limit is None or self.deaf or self.holds or (heard and not begun):
             self.quiet_since = None
         elif self.quiet_since is None:
             self.quiet_since = now
         elif (now - self.quiet_since) * 1e6 >= limit:
-            if self.begun:
+            if begun:
                 self._refuse_head(408, f"the request's head was not complete within {limit / 1e6:g} s")
             else:
                 self._break_off(408, f"nothing of the request's body came for {limit / 1e6:g} s")
 
     # llhttp's callbacks --------------------------------------------------------------------------------------------
-
-    def on_message_begin(self) -> None:
-        self.begun = True
-        self.quiet_since = None
-        self._url = b""
-        self._headers = []
-        if self._trailers:
-            self._trailers = []
 
     def on_url(self, url: bytes) -> None:
         self._url += url
@@ -238,32 +232,34 @@ class Client(Wire):
         (self._headers if self._reading is None else self._trailers).append((name, value))
 
     def on_headers_complete(self) -> None:
-        self.begun = False
         if self.deaf:
             return
         parser = self._parser
         upgrade = parser.should_upgrade()
+        url, headers = self._url, self._headers
+        self._url, self._headers = b"", []
+        self.quiet_since = None
         head = check_request(
             parser.get_method(),
-            self._url,
+            url,
             parser.get_http_version(),
-            self._headers,
+            headers,
             keep_alive=parser.should_keep_alive(),
             upgrade=upgrade,
         )
         if isinstance(head, Refusal):
             self._refuse_head(head.status, head.detail, head.state)
             return
-        if self._unread > HEAD_LIMIT and head_size(self._headers) > HEAD_LIMIT:
+        if self._unread > HEAD_LIMIT and head_size(headers) > HEAD_LIMIT:
             self._refuse_head(431, f"the head has more than {HEAD_LIMIT} bytes", "refused:too_large")
             return
         self._unread = 0
-        limit = self.gateway.config.body_limit
+        limit = self.gateway.body_limit
         if limit is not None and head.length is not None and head.length > limit:
             self._refuse_head(413, _over(limit), "refused:too_large")
             return
         if upgrade and not head.websocket:
-            self._replay = without_upgrade(head, self._url)
+            self._replay = without_upgrade(head, url)
             return
         queue = self._queue
         if len(queue) >= READ_AHEAD:
@@ -281,12 +277,16 @@ class Client(Wire):
         self._unread = 0
         reading = self._reading
         if reading is not None and not self.deaf and not reading.body(data):
-            self._break_off(413, _over(self.gateway.config.body_limit))
+            self._break_off(413, _over(self.gateway.body_limit))
 
     def on_message_complete(self) -> None:
         reading, self._reading = self._reading, None
         if reading is not None and not self.deaf:
+            self._unread = 0
+            self.quiet_since = None
             reading.complete(self._trailers)
+            if self._trailers:
+                self._trailers = []
             if not reading.head.keep_alive and not reading.head.websocket:
                 self.deaf = True  # it said that nothing follows
 

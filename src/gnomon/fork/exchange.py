@@ -1,6 +1,7 @@
 """One request on its way: production's side, which must be right, and the copy, which may fail."""
 
 import asyncio
+from binascii import hexlify
 from typing import TYPE_CHECKING, Final
 
 from gnomon.fork import answers
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from gnomon.fork.upstream import Connection
 
 _JOIN: Final = 64 * 1024
-"""Pieces up to this are joined for one write; larger ones are not copied again."""
+"""A last piece up to this is joined with those before it for one write; a larger one is not copied again."""
 _REPEAT_LIMIT: Final = 1 << 20
 """Bytes of a body that are kept to be sent again."""
 _SAFE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})
@@ -66,7 +67,7 @@ class Exchange:
         self.serving: Serving = gateway.serving  # the epoch it started in is the epoch it ends in
         self.time_us = gateway.clock()
         id_ = gateway.ids.new(self.time_us)
-        self.hex_id = id_.hex().encode()
+        self.hex_id = hexlify(id_)
         self.connection: Connection | None = None
         self.pending: list[bytes] = []
         """What was not yet written to the model."""
@@ -176,7 +177,7 @@ class Exchange:
             self.started_us = self.gateway.clock()
         if len(pending) == 1:
             connection.write(pending[0])
-        elif sum(map(len, pending)) <= _JOIN:
+        elif len(pending[-1]) <= _JOIN:
             connection.write(b"".join(pending))
         else:
             for piece in pending:
@@ -185,7 +186,7 @@ class Exchange:
 
     def body(self, data: bytes) -> bool:
         """A piece of the request's body; False: with it the body is larger than what may pass."""
-        limit = self.gateway.config.body_limit
+        limit = self.gateway.body_limit
         if limit is not None:
             self._passed += len(data)
             if self._passed > limit:
@@ -208,7 +209,7 @@ class Exchange:
                 self._copy.request_complete()
             except Exception as error:  # noqa: BLE001  see _bug
                 self._bug(error)
-        limit = self.gateway.config.first_byte_us
+        limit = self.gateway.first_byte_us
         if limit is not None and not self.answered and not self.over:
             self._first_byte = self.gateway.loop.call_later(limit / 1e6, self._silent)
 

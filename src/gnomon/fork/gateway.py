@@ -57,6 +57,8 @@ class Gateway:
         self.draining = False
         self.routes = {(method.encode(), path.encode()): f"{method} {path}" for method, path in config.routes}
         self.repeatable = frozenset((method.encode(), path.encode()) for method, path in config.repeatable)
+        self.body_limit = config.body_limit
+        self.first_byte_us = config.first_byte_us
         self.new_trace = _TRACE_FLAGS[config.new_traces]
         self._pause_file = Path(config.pause_file) if config.pause_file else None
         self.paused = self._pause_file is not None and self._pause_file.exists()

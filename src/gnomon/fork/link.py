@@ -17,6 +17,8 @@ from gnomon.records.frames import Ack, Call, Dropped, Exchange, Frame, Hello, Re
 
 _RETRY: Final = (0.02, 0.05, 0.1, 0.25, 0.5)
 _BUFFER_HIGH: Final = 1 << 20
+_REST: Final = 0.001
+"""Seconds between two writes to the runner: one costs a quarter of an exchange, and a busy gateway shares it."""
 _ACK_LIMIT: Final = 64
 """Bytes of an acknowledgement. Whoever announces more is not our runner."""
 
@@ -53,10 +55,10 @@ class Link(asyncio.Protocol):
         self.probability = probability
         self._bug = bug
         self.held = 0
-        """Bytes of captured and unacknowledged data."""
+        """Bytes of captured and unacknowledged data: at most `budget`."""
+        self.budget = budget
         self.unacknowledged: deque[Copy] = deque()
         self._unsent: deque[Copy] = deque()
-        self._budget = budget
         self._numbers = 0
         self._connections = 0
         self._transport: asyncio.Transport | None = None
@@ -67,19 +69,7 @@ class Link(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._stopped = False
         self._tries = 0
-
-    # the budget ----------------------------------------------------------------------------------------------------
-
-    def reserve(self, count: int) -> bool:
-        """Take bytes of the budget; False when it is full."""
-        if self.held + count > self._budget:
-            return False
-        self.held += count
-        return True
-
-    def release(self, count: int) -> None:
-        """Give bytes back."""
-        self.held -= count
+        self._resting = False
 
     @property
     def why_full(self) -> str:
@@ -125,11 +115,18 @@ class Link(asyncio.Protocol):
         return encode(Exchange(copy.number, copy.request, copy.record, self.sync))
 
     def _put(self, data: bytes) -> None:
-        if not self._out:
+        if not self._out and not self._resting:
             self._loop.call_soon(self._flush)
         self._out.append(data)
 
+    def _rested(self) -> None:
+        self._resting = False
+        if self._out:
+            self._flush()
+
     def _flush(self) -> None:
+        self._resting = True
+        self._loop.call_later(_REST, self._rested)
         out, self._out = self._out, []
         if self._transport is not None and out:
             self._transport.write(b"".join(out))

@@ -7,8 +7,11 @@ from typing import Final
 
 SURE: Final = 1 << 32
 """The rate at which every coin says yes."""
-_POOL: Final = 10 * 1024
-_LOW_62: Final = (1 << 62) - 1
+_TAIL: Final = 10
+_POOL: Final = _TAIL * 1024
+_RANDOM: Final = int.from_bytes(bytes([0x0F, 0xFF, 0x3F] + [0xFF] * 7) * 1024, "big")
+_FIXED: Final = int.from_bytes(bytes([0x70, 0x00, 0x80] + [0x00] * 7) * 1024, "big")
+"""Version 7 and variant 2 of every tail in a pool, and the bits beside them."""
 
 
 class Ids:
@@ -23,14 +26,12 @@ class Ids:
     def new(self, now_us: int) -> bytes:
         """16 bytes."""
         at = self._at
-        if at >= _POOL:
-            self._pool = os.urandom(_POOL)
+        if at == _POOL:
+            random = int.from_bytes(os.urandom(_POOL), "big")
+            self._pool = (random & _RANDOM | _FIXED).to_bytes(_POOL, "big")
             at = 0
-        self._at = at + 10
-        chance = int.from_bytes(self._pool[at : at + 10], "big") >> 6
-        version_4_random_12 = 7 << 12 | chance >> 62
-        variant_2_random_62 = 2 << 62 | chance & _LOW_62
-        return (now_us // 1000 << 80 | version_4_random_12 << 64 | variant_2_random_62).to_bytes(16, "big")
+        self._at = end = at + _TAIL
+        return (now_us // 1000).to_bytes(6, "big") + self._pool[at:end]
 
 
 def coin(key: bytes, id_: bytes) -> int:
