@@ -1,5 +1,6 @@
 """The copy of one exchange: what is captured of it, until it is handed over or ends in a state of the ledger."""
 
+import contextlib
 from typing import TYPE_CHECKING, Final
 
 from gnomon.fork.counters import Ledger
@@ -71,10 +72,9 @@ class Copy:
         self._answer_parts: list[bytes] = []
         self._request_size = self._answer_size = 0
 
-    def begin(self) -> bool:
-        """Take part in the budget; False when there is no room, and the copy has ended."""
-        self.ledger.open[self.id] = self.time_us
-        return self._room(OVERHEAD + len(self._head.target) + _size(self._headers))
+    def begin(self) -> None:
+        """Take part in the budget; when there is no room, the copy ends."""
+        self._room(OVERHEAD + len(self._head.target) + _size(self._headers))
 
     def request_part(self, data: bytes) -> None:
         """Keep a piece of the request's body."""
@@ -111,8 +111,7 @@ class Copy:
         if held > link.budget:
             self.drop(link.why_full)
             return False
-        link.held = held
-        self.size += count
+        link.held, self.size = held, self.size + count
         return True
 
     def request_complete(self) -> None:
@@ -144,7 +143,6 @@ class Copy:
             outcome, status, self._answer_headers, _joined(self._answer_parts), latency_us, started_us, detail
         )
         self.link.hand_over(self)
-        self.ended = True
 
     def drop(self, state: str) -> None:
         """End here, in `state` of the ledger."""
@@ -154,22 +152,23 @@ class Copy:
                 self.link.dropped(self.called_over, self.id)
 
     def spoil(self) -> None:
-        """End as `shed:bug`: something in here raised. Raises nothing itself."""
-        if not self.ended:
-            self._end("shed:bug")
-            try:
-                if self.called_over:
-                    self.link.dropped(self.called_over, self.id)
-            except Exception:  # noqa: BLE001, S110  it is counted and said already
-                pass
+        """End as `shed:bug`: something in here raised, nobody knows where. Raises nothing itself."""
+        self._end("shed:bug")
+        with contextlib.suppress(Exception):  # it is counted and said already
+            self.link.forget(self)
 
     def _end(self, state: str) -> None:
+        """Whatever was done already is not done again."""
         self.ended = True
         self._request_parts.clear()
         self._answer_parts.clear()
         self.request = None
-        self.link.held -= self.size
+        self.release()
         self.ledger.final(state, self.id)
+
+    def release(self) -> None:
+        """Give back what it took of the budget."""
+        self.size, self.link.held = 0, self.link.held - self.size
 
 
 def _size(headers: tuple[tuple[str, str], ...]) -> int:

@@ -28,7 +28,7 @@ class Ledger:
         """
         self.epoch = epoch
         self.open: dict[bytes, int] = {}
-        """Request time by id of every sampled exchange that is neither acknowledged nor final, oldest first."""
+        """Request time by id of every exchange that is or may be copied and has no final state, oldest first."""
         self.durable = folder is not None
         """Without a file nothing is copied: nobody could tell what of it was lost."""
         if folder is None:
@@ -54,12 +54,11 @@ class Ledger:
         self.slots[FRONTIER] = next(iter(self.open.values()), now_us)
 
     def final(self, state: str, id_: bytes | None = None) -> None:
-        """Count a final state; `id_` of a sampled exchange is no longer open."""
-        self.slots[SLOT[state]] += 1
-        if id_ is not None:
-            self.open.pop(id_, None)
+        """Count a final state. An exchange with an `id_` that may be copied is counted while it is open, so once."""
+        if id_ is None or self.open.pop(id_, None) is not None:
+            self.slots[SLOT[state]] += 1
 
     def handed_over(self, id_: bytes) -> None:
-        """Count an acknowledged exchange."""
-        self.slots[HANDED_OVER] += 1
-        self.open.pop(id_, None)
+        """Count an acknowledged exchange, if it is still open."""
+        if self.open.pop(id_, None) is not None:
+            self.slots[HANDED_OVER] += 1

@@ -94,16 +94,18 @@ class Exchange:
         if route is None:
             slots[PASSED] += 1
             return
+        ledger = self.serving.ledger
+        ledger.open[id_] = self.time_us
         try:
-            self._copy = self._fork(route, id_)
+            self._fork(route, id_)
         except Exception as error:  # noqa: BLE001  a fault of ours costs the copy, never the answer
-            gateway.bug(error)
-            self.serving.ledger.final("shed:bug", id_)
+            self._bug(error)
+            ledger.final("shed:bug", id_)  # if there was no copy yet
 
     # the copy ------------------------------------------------------------------------------------------------------
 
-    def _fork(self, route: str, id_: bytes) -> Copy | None:
-        """Decide whether this request is copied; counts it at once if it is not."""
+    def _fork(self, route: str, id_: bytes) -> None:
+        """Decide whether this request is copied, and begin its copy; counts it at once if it is not."""
         gateway, head, ledger = self.gateway, self.head, self.serving.ledger
         if head.websocket:
             state = "guarded:upgrade"
@@ -119,10 +121,10 @@ class Exchange:
             state = "guarded:unreadable_coding"
         else:
             headers = gateway.allowed(head.headers)
-            copy = Copy(gateway.link, ledger, id_, self.time_us, head, headers, route, self.serving.epoch)
-            return copy if copy.begin() else None
-        ledger.final(state)
-        return None
+            self._copy = Copy(gateway.link, ledger, id_, self.time_us, head, headers, route, self.serving.epoch)
+            self._copy.begin()
+            return
+        ledger.final(state, id_)
 
     def _bug(self, error: Exception) -> None:
         """What shadow code raised ends the copy and nothing else."""

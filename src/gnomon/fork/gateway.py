@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -186,7 +187,8 @@ class Gateway:
         server = await self.loop.create_server(lambda: Client(self), sock=self._listener, backlog=_BACKLOG)
         control = Control(self)
         await control.open()
-        timers = [asyncio.create_task(self._tick()), asyncio.create_task(self._sweep())]
+        work = ((_TICK, self._move_frontiers), (_TICK, self.link.tick), (_SWEEP, self._sweep))
+        timers = [asyncio.create_task(self._every(seconds, each)) for seconds, each in work]
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         await self._done.wait()
@@ -201,24 +203,26 @@ class Gateway:
             timer.cancel()
         await asyncio.sleep(0)
 
-    async def _tick(self) -> None:
+    async def _every(self, seconds: float, work: Callable[[], None]) -> None:
+        """For as long as the process serves; a fault is said, and the work is tried again in its turn."""
         while True:
-            self._move_frontiers()
-            await asyncio.sleep(_TICK)
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001  a fault of ours ends no timer, and with it what it does for all
+                self.bug(error)
+            await asyncio.sleep(seconds)
 
     def _move_frontiers(self) -> None:
         now = self.clock()
         for ledger in self._ledgers:
             ledger.tick(now)
 
-    async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(_SWEEP)
-            for pool in self._pools.values():
-                pool.sweep()
-            now = self.loop.time()
-            for client in list(self.clients):
-                client.sweep(now)
+    def _sweep(self) -> None:
+        for pool in self._pools.values():
+            pool.sweep()
+        now = self.loop.time()
+        for client in list(self.clients):
+            client.sweep(now)
 
     async def _drain(self) -> None:
         """Answer what was asked. An idle connection may be about to ask: it is closed only when it stays quiet."""

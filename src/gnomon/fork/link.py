@@ -19,6 +19,8 @@ _RETRY: Final = (0.02, 0.05, 0.1, 0.25, 0.5)
 _BUFFER_HIGH: Final = 1 << 20
 _REST: Final = 0.001
 """Seconds between two writes to the runner: one costs a quarter of an exchange, and a busy gateway shares it."""
+_PATIENCE: Final = 10.0
+"""Seconds for the runner's first word on a connection; then another one is tried."""
 _ACK_LIMIT: Final = 64
 """Bytes of an acknowledgement. Whoever announces more is not our runner."""
 
@@ -70,6 +72,7 @@ class Link(asyncio.Protocol):
         self._stopped = False
         self._tries = 0
         self._resting = False
+        self._tried_at = self._loop.time()
 
     @property
     def why_full(self) -> str:
@@ -96,16 +99,35 @@ class Link(asyncio.Protocol):
             self._put(encode(Dropped(id_)))
 
     def hand_over(self, copy: Copy) -> None:
-        """Number a finished exchange and send it, now or when the runner can take it."""
-        copy.number = self._numbers + 1
-        if self._writable and not self._unsent:
-            # Encoded before it is kept: what cannot be encoded must not get a number, because a later number's
-            # acknowledgement would count it as handed over.
-            self._put(self._encoded(copy))
-        else:
-            self._unsent.append(copy)
-        self._numbers += 1
+        """Number a finished exchange and send it, now or when the runner can take it.
+
+        What raises before it is kept in `unacknowledged` has ended as the caller's fault. From then on it is this
+        link's: whatever goes wrong, it is sent again over another connection.
+        """
+        self._numbers = copy.number = self._numbers + 1
+        frame = self._encoded(copy) if self._writable and not self._unsent else None
+        copy.ended = True
         self.unacknowledged.append(copy)
+        try:
+            if frame is None:
+                self._unsent.append(copy)
+            else:
+                self._put(frame)
+        except Exception as error:  # noqa: BLE001  a fault of ours costs the connection, never the process
+            self._begin_again(error)
+
+    def forget(self, copy: Copy) -> None:
+        """Take back a copy that raised: no exchange follows a call that may have gone out for it."""
+        if copy in self.unacknowledged:
+            self.unacknowledged.remove(copy)
+        if self.sync and self._transport is not None:
+            self._put(encode(Dropped(copy.id)))
+
+    def _begin_again(self, error: Exception) -> None:
+        """Leave the connection; what is not acknowledged goes over the next one."""
+        self._bug(error)
+        if self._transport is not None:
+            self._transport.abort()
 
     def _encoded(self, copy: Copy) -> bytes:
         assert copy.record is not None
@@ -119,17 +141,30 @@ class Link(asyncio.Protocol):
             self._loop.call_soon(self._flush)
         self._out.append(data)
 
+    def tick(self) -> None:
+        """Mend what a fault may leave: bytes that nobody sends, a connection that never begins. Comes at intervals."""
+        if self._out:
+            self._flush()
+        if not self._welcome and not self._stopped and self._loop.time() - self._tried_at > _PATIENCE:
+            transport, self._transport = self._transport, None
+            if transport is not None:
+                transport.abort()
+            self.connect()
+
     def _rested(self) -> None:
         self._resting = False
         if self._out:
             self._flush()
 
     def _flush(self) -> None:
-        self._resting = True
-        self._loop.call_later(_REST, self._rested)
-        out, self._out = self._out, []
-        if self._transport is not None and out:
-            self._transport.write(b"".join(out))
+        try:
+            self._loop.call_later(_REST, self._rested)
+            self._resting = True
+            out, self._out = self._out, []
+            if self._transport is not None and out:
+                self._transport.write(b"".join(out))
+        except Exception as error:  # noqa: BLE001  a fault of ours costs the connection, never the process
+            self._begin_again(error)
 
     # the connection ------------------------------------------------------------------------------------------------
 
@@ -140,6 +175,7 @@ class Link(asyncio.Protocol):
 
     async def open(self) -> None:
         """Try once; a failure is tried again later."""
+        self._tried_at = self._loop.time()
         try:
             await self._loop.create_unix_connection(lambda: self, self.path)
         except OSError:
@@ -167,9 +203,10 @@ class Link(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  the signature is asyncio's
         """Keep everything and come back."""
-        self._transport = None
         self._welcome = self._writable = False
-        self._again()
+        if self._transport is not None:  # else it was given up, and another try is under way
+            self._transport = None
+            self._again()
 
     def pause_writing(self) -> None:
         """The runner does not keep up: hold what comes, inside the budget."""
@@ -188,8 +225,6 @@ class Link(asyncio.Protocol):
                 self._put(self._encoded(copy))
             except Exception as error:  # noqa: BLE001  a fault of ours costs the copy, never the process
                 self._bug(error)
-                self.unacknowledged.remove(copy)
-                copy.ended = False
                 copy.spoil()
             size += copy.size
             if size > _BUFFER_HIGH:  # in portions, so that a long backlog is not encoded twice over at once
@@ -211,9 +246,7 @@ class Link(asyncio.Protocol):
                 self._acknowledged(_decoder.decode(data[at + 4 : end]).number)
                 at = end
         except Exception as error:  # noqa: BLE001  what cannot be read is asked for again on another connection
-            self._bug(error)
-            if self._transport is not None:
-                self._transport.abort()
+            self._begin_again(error)
             return
         self._in = data[at:]
 
@@ -222,9 +255,10 @@ class Link(asyncio.Protocol):
         self._tries = 0  # only now: who is refused comes back ever more slowly
         waiting = self.unacknowledged
         while waiting and waiting[0].number <= number:
-            copy = waiting.popleft()
-            self.held -= copy.size
+            copy = waiting[0]
             copy.ledger.handed_over(copy.id)
+            copy.release()
+            waiting.popleft()
 
     def stop(self) -> None:
         """Say goodbye after what is written."""
