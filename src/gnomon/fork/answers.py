@@ -1,6 +1,8 @@
 """Answers: production's, checked and rebuilt for the client; and the few that the gateway gives itself."""
 
 import json
+import re
+import time
 from typing import Final, NamedTuple
 
 from gnomon.fork.names import (
@@ -8,6 +10,7 @@ from gnomon.fork.names import (
     CONNECTION,
     HOP,
     KEEP_ALIVE,
+    LARGEST,
     LENGTH,
     PLAIN,
     READABLE,
@@ -21,6 +24,7 @@ from gnomon.fork.names import (
 )
 
 _NO_BODY: Final = frozenset({204, 304})
+_REASON: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*\Z")
 TITLES: Final = {
     400: "Bad Request",
     408: "Request Timeout",
@@ -58,11 +62,11 @@ class AnswerHead(NamedTuple):
         return not self.bodiless and not self.chunked and self.length is None
 
 
-def check_answer(  # noqa: C901  every answer pays for a call: one loop reads the head once
+def check_answer(  # noqa: C901, PLR0912  every answer pays for a call: one loop reads the head once
     status: int, reason: bytes, version: str, headers: Headers, *, to_head: bool
 ) -> AnswerHead | None:
     """Apply our own checks to an answer; None: it cannot be passed on."""
-    if version not in {"1.1", "1.0"} or not 100 <= status <= 599:
+    if version not in {"1.1", "1.0"} or not 100 <= status <= 599 or _REASON.match(reason) is None:
         return None
     length: int | None = None
     transfer: bytes | None = None
@@ -81,13 +85,17 @@ def check_answer(  # noqa: C901  every answer pays for a call: one loop reads th
             hop |= named(value)
         elif kind == KEEP_ALIVE:
             keep_alive = value
+        elif kind == LENGTH:
+            length = int(value)
+            if status != 204 and status >= 200:  # RFC 9110, 8.6: there it must not be sent
+                lines += (name, b": ", value, b"\r\n")
         elif kind not in {HOP, UPGRADE}:
             lines += (name, b": ", value, b"\r\n")
-            if kind == LENGTH:
-                length = int(value)
-            elif kind == CODING:
+            if kind == CODING:
                 coding += value if not coding else b"," + value
     if transfer is not None and (transfer != b"chunked" or version == "1.0"):
+        return None
+    if length is not None and length > LARGEST:
         return None
     if hop:
         drop(lines, hop)
@@ -122,8 +130,12 @@ def problem(status: int, detail: str, *, id_: bytes = b"", bodiless: bool = Fals
     """A complete error answer with a problem document (RFC 9457). The connection closes after it."""
     title = TITLES[status]
     text = json.dumps({"type": "about:blank", "title": title, "status": status, "detail": detail}).encode()
-    ours = b"x-gnomon-id: " + id_ + b"\r\n" if id_ else b""
-    head = (
-        b"HTTP/1.1 %d %s\r\nContent-Type: application/problem+json\r\nContent-Length: %d\r\n%sConnection: close\r\n\r\n"
-    )
-    return head % (status, title.encode(), len(text), ours) + (b"" if bodiless else text)
+    lines = [
+        f"HTTP/1.1 {status} {title}",
+        f"Date: {time.strftime('%a, %d %b %Y %H:%M:%S GMT', time.gmtime())}",
+        "Content-Type: application/problem+json",
+        f"Content-Length: {len(text)}",
+        "Connection: close",
+        *([f"x-gnomon-id: {id_.decode()}"] if id_ else []),
+    ]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + (b"" if bodiless else text)

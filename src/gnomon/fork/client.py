@@ -180,7 +180,7 @@ class Client(Wire):
     def _invalid(self, error: httptools.HttpParserError) -> None:
         if self.deaf:
             return
-        status, detail = 400, f"not valid HTTP: {error}"
+        status, detail = (505 if "HTTP version" in str(error) else 400), f"not valid HTTP: {error}"
         if isinstance(error, httptools.HttpParserCallbackError):  # ours, not theirs
             self.gateway.bug(error.__context__ if isinstance(error.__context__, Exception) else error)
             status, detail = 500, "a fault in the gateway"
@@ -282,6 +282,10 @@ class Client(Wire):
     def on_message_complete(self) -> None:
         reading, self._reading = self._reading, None
         if reading is not None and not self.deaf:
+            if self._unread > HEAD_LIMIT and head_size(self._trailers) > HEAD_LIMIT:
+                self._reading = reading
+                self._too_long()
+                return
             self._unread = 0
             self.quiet_since = None
             reading.complete(self._trailers)
@@ -344,7 +348,8 @@ class Client(Wire):
         else:
             ledger.slots[SEEN] += 1
             ledger.final(state)
-        self._queue.append(Refused(problem(status, detail)))
+        bodiless = self._parser.get_method() == b"HEAD"
+        self._queue.append(Refused(problem(status, detail, bodiless=bodiless)))
         if len(self._queue) == 1:
             self._next()
 

@@ -2,7 +2,7 @@
 
 llhttp (httptools) decides what a valid message is. What it accepts and we do not: a missing, repeated or bad Host,
 transfer codings other than chunked, Transfer-Encoding in HTTP/1.0, versions other than 1.0 and 1.1, CONNECT, methods
-that are not HTTP's.
+that are not HTTP's; TRACE, which would show the arm's credentials to the user; a length that overflows.
 """
 
 import re
@@ -17,6 +17,7 @@ from gnomon.fork.names import (
     FORWARDED_HOST,
     FORWARDED_PROTO,
     HOST_NAME,
+    LARGEST,
     LENGTH,
     PLAIN,
     READABLE,
@@ -38,7 +39,7 @@ READ_AHEAD: Final = 64
 
 METHODS: Final = frozenset(
     b"ACL BIND CHECKOUT COPY DELETE GET HEAD LINK LOCK M-SEARCH MERGE MKACTIVITY MKCALENDAR MKCOL MOVE NOTIFY OPTIONS "
-    b"PATCH POST PROPFIND PROPPATCH PURGE PUT QUERY REBIND REPORT SEARCH SUBSCRIBE TRACE UNBIND UNLINK UNLOCK "
+    b"PATCH POST PROPFIND PROPPATCH PURGE PUT QUERY REBIND REPORT SEARCH SUBSCRIBE UNBIND UNLINK UNLOCK "
     b"UNSUBSCRIBE".split()
 )
 """What is passed on. llhttp also knows CONNECT, and methods of RTSP and ICE."""
@@ -152,6 +153,10 @@ def check_request(  # noqa: C901, PLR0911, PLR0912, PLR0915  every request pays 
     if tracing and (not is_trace(tracing) or b"traceparent" in hop):
         tracing = b""
         hop |= {b"tracestate"}  # it belongs to the trace that ends here
+    if length is not None and length > LARGEST:
+        return Refusal(400, "the Content-Length is too large to be counted", None)
+    if version == "1.0":
+        hop |= {b"expect"}  # nobody there waits for a 100 (RFC 9110, 10.1.1)
     if hop:
         drop(lines, hop)
         drop(authorization, hop)

@@ -44,7 +44,8 @@ _MEANING: Final = {
 known: Final[dict[bytes, int]] = {}
 """Meanings by the name as it is spelled: clients spell a name in one way, and a look-up here is all it then costs."""
 _KNOWN_LIMIT: Final = 4096
-
+LARGEST: Final = (1 << 63) - 1
+"""Bytes that a body may announce: what is larger overflows in readers that count with 64 bits (RFC 9110, 8.6)."""
 
 _NEVER_NAMED: Final = frozenset({b"", b"close", b"keep-alive", b"content-length"})
 """Options, not names; and the length, without which a body would lose its end."""
@@ -54,6 +55,11 @@ def meaning(name: bytes) -> int:
     """What a header's name means here."""
     lower = name.lower()
     found = HOP if lower.startswith(b"x-gnomon-") else _MEANING.get(lower, PLAIN)
+    if found == PLAIN and b"_" in lower:
+        # CGI and WSGI know X_Forwarded_For and X-Forwarded-For by one name (RFC 3875, 4.1.18): it would pose as ours
+        twin = lower.replace(b"_", b"-")
+        if twin in _MEANING or twin.startswith(b"x-gnomon-"):
+            found = HOP
     if len(known) < _KNOWN_LIMIT and len(name) <= 64:  # what strangers send must not fill the memory
         known[name] = found
     return found

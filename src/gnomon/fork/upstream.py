@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httptools
 
 from gnomon.fork.answers import AnswerHead, check_answer
-from gnomon.fork.names import Headers
+from gnomon.fork.names import Headers, head_size
 from gnomon.records.process import Upstream
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ _KEEP_ALIVE: Final = re.compile(rb"timeout=(\d+)")
 _BUFFER_HIGH: Final = 256 * 1024
 _HEAD_LIMIT: Final = 256 * 1024
 """Bytes of an answer that are neither head nor body yet."""
+_TOO_LONG: Final = f"the model's answer has more than {_HEAD_LIMIT} bytes beside its body"
 _DOUBTFUL_SECONDS: Final = 0.02
 """A connection that was idle for longer is asked whether it is still there before it is used."""
 
@@ -33,6 +34,7 @@ class Connection(asyncio.Protocol):
         "_free",
         "_headers",
         "_held",
+        "_interim",
         "_parser",
         "_reason",
         "_silent",
@@ -65,6 +67,7 @@ class Connection(asyncio.Protocol):
         self._free = False  # its answer is whole, and another request may follow
         self._spoiled = False  # nobody knows what its next byte would mean
         self._held = False
+        self._interim = False  # an answer before the real one said that the connection closes; llhttp believes it
         self._skip_body = False
         self._silent = True  # nothing came for this exchange yet
         self.reused = False
@@ -115,11 +118,15 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserUpgrade as upgrade:
             self._upgraded(exchange, data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
-            if isinstance(error, httptools.HttpParserCallbackError):  # ours, not the model's
-                self.pool.bug(error.__context__ if isinstance(error.__context__, Exception) else error)
-            self._fail("the model's answer is not valid HTTP")
+            if self._interim:
+                self._renew()
+                self.data_received(_after_head(data))
+                return
+            self._invalid(error)
+        if self._interim:
+            self._renew()
         if self._unread > _HEAD_LIMIT and self.exchange is not None:
-            self._fail(f"the model's answer has more than {_HEAD_LIMIT} bytes beside its body")
+            self._fail(_TOO_LONG)
         client.flush()
         if self._spoiled:
             self.close()
@@ -128,6 +135,15 @@ class Connection(asyncio.Protocol):
             # taken for the answer to the next request.
             self._free = False
             self.pool.put(self)
+
+    def _renew(self) -> None:
+        self._interim = False
+        self._parser = httptools.HttpResponseParser(self)
+
+    def _invalid(self, error: httptools.HttpParserError) -> None:
+        if isinstance(error, httptools.HttpParserCallbackError):  # ours, not the model's
+            self.pool.bug(error.__context__ if isinstance(error.__context__, Exception) else error)
+        self._fail("the model's answer is not valid HTTP")
 
     def _upgraded(self, exchange: "Exchange", rest: bytes) -> None:
         answer = self._answer
@@ -205,6 +221,9 @@ class Connection(asyncio.Protocol):
         exchange = self.exchange
         if exchange is None or self._spoiled:
             return
+        if self._unread > _HEAD_LIMIT and head_size(self._headers) > _HEAD_LIMIT:
+            self._fail(_TOO_LONG)
+            return
         self._unread = 0
         parser = self._parser
         status = parser.get_status_code()
@@ -237,9 +256,13 @@ class Connection(asyncio.Protocol):
         if exchange is None or answer is None or self._spoiled:
             return
         if answer.status >= 200:
-            self._finish(exchange, answer)
+            if self._unread > _HEAD_LIMIT and head_size(self._trailing) > _HEAD_LIMIT:
+                self._fail(_TOO_LONG)
+            else:
+                self._finish(exchange, answer)
         elif answer.status != 101:
             exchange.informational(answer)
+            self._interim = not self._parser.should_keep_alive()
 
     def _finish(self, exchange: "Exchange", answer: AnswerHead) -> None:
         self._free = self._parser.should_keep_alive() and exchange.request_done
@@ -265,6 +288,14 @@ class Connection(asyncio.Protocol):
         poll = select.poll()  # the loop may not have looked yet; whatever there is to read, an end or a byte, spoils it
         poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN | select.POLLRDHUP)
         return not poll.poll(0)
+
+
+def _after_head(data: bytes) -> bytes:
+    """What follows the head that ends in these bytes; they may begin in the middle of its last line ends."""
+    for rest in (b"\r\n", b"\n\r\n"):
+        if data.startswith(rest):
+            return data[len(rest) :]
+    return data[1:] if data.startswith(b"\nHTTP/") else data[data.index(b"\r\n\r\n") + 4 :]
 
 
 def _trusting(ca_file: str | None) -> ssl.SSLContext:
