@@ -109,6 +109,7 @@ def test_an_upload_that_takes_its_time_does_not_count_against_the_model(around):
     assert gateway.talk(*pieces, pause=0.6).endswith(b"\r\n\r\nok")
 
 
+@pytest.mark.interpreted
 def test_a_client_held_back_by_us_is_not_late(around):
     """While the model does not read, we do not read the client: its silence is ours."""
     size = 64 << 20

@@ -60,6 +60,7 @@ WAYS = {
 }
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("way", WAYS)
 def test_an_exception_at_any_line_of_shadow_code_costs_the_copy_alone(around, way):
     request, answer, settings, others = WAYS[way]

@@ -15,7 +15,9 @@ import msgspec
 from gnomon.fork.capture import Copy
 from gnomon.records.frames import Ack, Call, Dropped, Exchange, Frame, Hello, Request, Settled
 
-_RETRY: Final = (0.02, 0.05, 0.1, 0.25, 0.5)
+_FIRST_PAUSE: Final = 0.02
+_LONGEST_PAUSE: Final = 0.5
+"""Seconds between two tries to connect; each pause is twice the one before it."""
 _BUFFER_HIGH: Final = 1 << 20
 _REST: Final = 0.001
 """Seconds between two writes to the runner: one costs a quarter of an exchange, and a busy gateway shares it."""
@@ -184,7 +186,7 @@ class Link(asyncio.Protocol):
     def _again(self) -> None:
         if self._stopped:
             return
-        pause = _RETRY[min(self._tries, len(_RETRY) - 1)]
+        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(self._tries, 10))
         self._tries += 1
         self._loop.call_later(pause, self.connect)
 

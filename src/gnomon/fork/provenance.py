@@ -7,6 +7,7 @@ _TRACE: Final = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[
 _FIRST_VERSION: Final = b"00-"
 _FIRST_VERSION_LENGTH: Final = 55
 _NODE: Final = re.compile(rb"[A-Za-z0-9._:\[\]-]+\Z")
+_BARE: Final = re.compile(rb"[A-Za-z0-9._-]+\Z")
 _TOKEN: Final = re.compile(rb"[A-Za-z][A-Za-z0-9.+-]*\Z")
 
 SAMPLED: Final = b"-03"
@@ -56,4 +57,4 @@ def _node(address: bytes) -> bytes:
         return b"unknown"
     if address.count(b":") > 1 and not address.startswith(b"["):
         address = b"[" + address + b"]"
-    return b'"%b"' % address if b":" in address or b"[" in address else address
+    return address if _BARE.match(address) else b'"%b"' % address
