@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 from gnomon import __version__, clock
 from gnomon.errors import IntegrityError, StateError, Unreachable
 from gnomon.plan import check, load, seal
+from gnomon.promote import pause as pauses
 from gnomon.promote import switch
 from gnomon.records import counters
 from gnomon.records.ledger import GATEWAY_STATES
 from gnomon.records.plan import Plan
 from gnomon.records.process import Epoch
-from gnomon.records.trial import Trial
+from gnomon.records.trial import Pause, Trial
 from gnomon.records.verdict import Verdict
 from gnomon.settings import Settings
 from gnomon.state import State
@@ -51,7 +52,8 @@ def register(settings: Settings, state: State, path: Path, *, say: Say) -> tuple
     sealed = seal.seal(loaded.document)
     named = [trial for trial in state.trials() if trial.name == loaded.plan.trial]
     goes_on = bool(named) and max(named, key=lambda trial: trial.number).digest == sealed.digest
-    dead = [endpoint.message for endpoint in check.call_endpoints(loaded.plan) if not endpoint.ok]
+    endpoints = check.call_endpoints(loaded.plan, ca_file=settings.ca_file)
+    dead = [endpoint.message for endpoint in endpoints if not endpoint.ok]
     if dead and not goes_on:
         raise Unreachable("\n".join(dead))
     for message in dead:
@@ -181,7 +183,7 @@ def _verify_file(state: State, trial: Trial, plan_path: Path | None) -> None:
     )
 
 
-def build_report(settings: Settings, trial: Trial, verdict: Verdict) -> "Report":
+def build_report(settings: Settings, state: State, trial: Trial, verdict: Verdict) -> "Report":
     """All that the report shows of one verdict."""
     from gnomon import report
     from gnomon.evidence import describe
@@ -197,6 +199,7 @@ def build_report(settings: Settings, trial: Trial, verdict: Verdict) -> "Report"
         describe.describe(
             plan, snapshot, log_url=log_url, first_epoch=trial.first_epoch, started_us=trial.registered_us
         ),
+        pauses=tuple(state.pauses(trial.id)),
     )
 
 
@@ -230,11 +233,21 @@ def rollback(state: State, trial: Trial, *, reason: str) -> Epoch:
     return switch.rollback(state, trial, reason=reason, actor=actor(), now_us=clock.now_us())
 
 
+def pause(state: State, trial: Trial, *, reason: str) -> tuple[Pause, bool]:
+    """Shadow nothing from now on: the pause in force, and whether this began it."""
+    return pauses.pause(state, trial, reason=reason, actor=actor(), now_us=clock.now_us())
+
+
+def resume(state: State, trial: Trial, *, reason: str) -> bool:
+    """Shadow again; False: it was not paused."""
+    return pauses.resume(state, trial, reason=reason, actor=actor(), now_us=clock.now_us())
+
+
 # at any time -------------------------------------------------------------------------------------------------------
 
 
 def status(settings: Settings, state: State, trial: Trial) -> dict[str, Any]:
-    """What is known now: who serves, the ledger, how far the log is, the last verdict.
+    """What is known now: who serves, whether it is paused, the ledger, how far the log is, the last verdict.
 
     Reads counter files, the ledger table and the state database; asks no process.
     """
@@ -249,6 +262,7 @@ def status(settings: Settings, state: State, trial: Trial) -> dict[str, Any]:
     arm = plan.production if epoch.serving == "production" else plan.candidate
     gateways = [each for each in counters.read_all(settings.trial_dir(trial.id) / "counters") if each.alive]
     runner = _runner_of(settings, trial)
+    paused = state.paused(trial.id)
     return {
         "trial": trial.id,
         "question": plan.question,
@@ -258,7 +272,10 @@ def status(settings: Settings, state: State, trial: Trial) -> dict[str, Any]:
         "serving": epoch.serving,
         "serving_version": arm.version,
         "epoch": epoch.number,
-        "health": _health(bool(gateways), runner, lag, stale_s=3 * max(settings.flush, 60)),
+        "paused": None
+        if paused is None
+        else {"since_us": paused.since_us, "by": paused.actor, "reason": paused.reason},
+        "health": _health(bool(gateways), runner, lag, paused=paused is not None, stale_s=3 * max(settings.flush, 60)),
         "ledger": counts,
         "watermark_us": watermark,
         "watermark_lag_s": lag,
@@ -270,12 +287,14 @@ def status(settings: Settings, state: State, trial: Trial) -> dict[str, Any]:
     }
 
 
-def _health(gateway: bool, runner: bool, lag_s: float | None, *, stale_s: float) -> str:
+def _health(gateway: bool, runner: bool, lag_s: float | None, *, paused: bool, stale_s: float) -> str:
     """A shadow path that carries nothing is UNKNOWN, not green."""
     if not gateway:
         return "UNKNOWN: no gateway is running"
     if not runner:
         return "UNKNOWN: no runner; copies wait in the gateways or are shed"
+    if paused:
+        return "PAUSED: nothing is shadowed until gnomon resume"
     if lag_s is None:
         return "UNKNOWN: nothing is in the log yet"
     if lag_s > stale_s:

@@ -1,12 +1,16 @@
-"""Settings: where things live. `gnomon.toml` in the working directory, and `GNOMON_*` variables, which win over it."""
+"""Settings: where things live, and what a gateway puts up with. `docs/settings.md` shows each to people.
+
+`gnomon.toml` in the working directory, and `GNOMON_*` variables, which win over it.
+"""
 
 import hashlib
 import os
+import ssl
 import stat
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -17,7 +21,7 @@ from pydantic_settings import (
 from gnomon.errors import GnomonError
 
 FILE = "gnomon.toml"
-_SOCKET_PATH_LIMIT = 90  # a unix socket's path holds 107 bytes; the longest name we add is `/gateway-99.sock`
+_SOCKET_PATH_LIMIT = 79  # a unix socket's path holds 107 bytes; the longest name is `/gateway-4194304-999999.sock`
 
 
 def _address(text: str) -> str:
@@ -30,8 +34,19 @@ def _address(text: str) -> str:
 Address = Annotated[str, AfterValidator(_address)]
 
 
+def _none(value: object) -> object:
+    """TOML and the environment have no word for nothing, so ours is `none`."""
+    return None if isinstance(value, str) and value.strip().lower() == "none" else value
+
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+MaybeSeconds = Annotated[Seconds | None, BeforeValidator(_none)]
+Bytes = Annotated[int, Field(ge=0, le=1 << 40)]
+MaybeBytes = Annotated[Bytes | None, BeforeValidator(_none)]
+
+
 class Settings(BaseSettings):
-    """Everything that says where, and nothing that says what: the plan says what."""
+    """Where things are and what a gateway puts up with; nothing that moves the inference: that says the plan."""
 
     model_config = SettingsConfigDict(env_prefix="GNOMON_", toml_file=FILE, extra="forbid", frozen=True)
 
@@ -47,6 +62,33 @@ class Settings(BaseSettings):
         None, description="URL of the folder with a queue for each trial, such as sqlite:////var/lib/gnomon."
     )
     flush: float = Field(5.0, gt=0, le=60, description="Seconds between two appends to the log.")
+    ca_file: Path | None = Field(
+        None, description="PEM file of certificates that are trusted beside the system's, for both arms."
+    )
+    new_traces: Literal["sampled", "unsampled", "none"] = Field(
+        "sampled", description="What a request without `traceparent` gets; one that has it keeps it."
+    )
+    head_time: MaybeSeconds = Field(
+        60.0, description="Seconds from a request's first byte to the end of its head; over it: 408. none: no limit."
+    )
+    body_pause: MaybeSeconds = Field(
+        None, description="Seconds between two pieces of a request's body; over it: 408. none: no limit."
+    )
+    body_limit: MaybeBytes = Field(
+        None, description="Bytes of a request's body that pass; over it: 413. none: no limit."
+    )
+    first_byte: MaybeSeconds = Field(
+        None, description="Seconds from a request's last byte to its answer's first; over it: 504. none: no limit."
+    )
+    capture_budget: Bytes = Field(
+        16 << 20, description="Bytes of copies that one gateway holds; what has no room in it is `shed:memory`."
+    )
+    body_cap: Bytes = Field(
+        1 << 20, description="Bytes of one body that are copied; a larger one passes and is `guarded:too_large`."
+    )
+    upstream_idle: Seconds = Field(
+        4.0, description="Seconds that an idle connection to a model is kept; below the model server's own limit."
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -94,6 +136,21 @@ class Settings(BaseSettings):
             return f"{self.queue.rstrip('/')}/{trial_id}.db"
         return f"sqlite:///{self.trial_dir(trial_id) / 'inbox.db'}"
 
+    def check_authorities(self) -> None:
+        """The certificates of `ca_file` can be read.
+
+        Raises GnomonError when they cannot.
+        """
+        if self.ca_file is None:
+            return
+        do = "set GNOMON_CA_FILE to a PEM file of certificates, or leave it out"
+        try:
+            ssl.create_default_context().load_verify_locations(self.ca_file)
+        except ssl.SSLError as error:
+            raise GnomonError(f"ca_file {self.ca_file} holds no certificate in PEM ({error.reason}); {do}") from error
+        except OSError as error:
+            raise GnomonError(f"ca_file {self.ca_file} cannot be read: {error.strerror}; {do}") from error
+
     def prepare(self) -> None:
         """Make the data folder, readable by its owner alone.
 
@@ -112,6 +169,22 @@ class Settings(BaseSettings):
             raise GnomonError(
                 f"the data folder {self.root} cannot be used: {error.strerror}; set GNOMON_DATA to a folder you own"
             ) from error
+
+
+FORK: Final = frozenset(
+    {
+        "new_traces", "head_time", "body_pause", "body_limit", "first_byte", "capture_budget", "body_cap",
+        "upstream_idle",
+    }
+)  # fmt: skip
+"""What gateways alone use: a gateway that is replaced takes it up."""
+
+
+def renewed(running: Settings, wanted: Settings) -> tuple[Settings, list[str]]:
+    """The settings that run, with what gateways alone use as it is wanted now; and what takes a new start to change."""
+    changed = [name for name in Settings.model_fields if getattr(running, name) != getattr(wanted, name)]
+    taken = {name: getattr(wanted, name) for name in changed if name in FORK}
+    return running.model_copy(update=taken), [name for name in changed if name not in FORK]
 
 
 def load() -> Settings:

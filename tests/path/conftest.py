@@ -56,9 +56,8 @@ def wait_for(condition, seconds=30.0, what="the condition"):
     raise AssertionError(f"{what} did not come true in {seconds} s")
 
 
-def answers(port: int) -> bool:
-    with contextlib.suppress(httpx.HTTPError):
-        httpx.get(f"http://127.0.0.1:{port}/", timeout=1)
+def listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
     return False
 
@@ -72,16 +71,21 @@ class Place:
     admin: int = field(default_factory=free_port)
     processes: list = field(default_factory=list)
     gateways: int = 1
+    settings: dict = field(default_factory=dict)
 
     @property
     def env(self):
-        return os.environ | {
-            "GNOMON_DATA": str(self.folder / "data"),
-            "GNOMON_LISTEN": f"127.0.0.1:{self.listen}",
-            "GNOMON_ADMIN": f"127.0.0.1:{self.admin}",
-            "GNOMON_GATEWAYS": str(self.gateways),
-            "GNOMON_FLUSH": "0.3",
-        }
+        return (
+            os.environ
+            | self.settings
+            | {
+                "GNOMON_DATA": str(self.folder / "data"),
+                "GNOMON_LISTEN": f"127.0.0.1:{self.listen}",
+                "GNOMON_ADMIN": f"127.0.0.1:{self.admin}",
+                "GNOMON_GATEWAYS": str(self.gateways),
+                "GNOMON_FLUSH": "0.3",
+            }
+        )
 
     @property
     def url(self):
@@ -91,7 +95,7 @@ class Place:
         port = port or free_port()
         process = subprocess.Popen([sys.executable, str(MODEL), str(port), name, *options], cwd=self.folder)
         self.processes.append(process)
-        wait_for(lambda: answers(port), what=f"model {name}")
+        wait_for(lambda: listens(port), what=f"model {name}")
         return port
 
     def plan(self, production, candidate, *, trial="fraud", mode="sync", edit=lambda text: text) -> Path:
@@ -161,10 +165,13 @@ def body(number: int) -> dict:
 
 
 class Load:
-    """Clients that send without pause until told to stop; every failure is kept."""
+    """Clients that send without pause until told to stop; every failure is kept.
 
-    def __init__(self, url, threads=3, pause=0.004):
-        self.url, self.pause = url, pause
+    The first `fresh` of them open a connection for each request, the others keep theirs.
+    """
+
+    def __init__(self, url, threads=3, pause=0.004, fresh=0):
+        self.url, self.pause, self.fresh = url, pause, fresh
         self.sent, self.failures, self.failed_at, self.by = 0, [], [], []
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -172,7 +179,8 @@ class Load:
 
     def _run(self, offset):
         number = offset * 1_000_000
-        with httpx.Client(base_url=self.url, timeout=20) as client:
+        kept = httpx.Limits(max_keepalive_connections=0 if offset < self.fresh else None)
+        with httpx.Client(base_url=self.url, timeout=20, limits=kept) as client:
             while not self._stop.is_set():
                 number += 1
                 began = time.monotonic()

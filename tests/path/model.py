@@ -1,6 +1,6 @@
 """A small real model server for the tests: uvicorn, one JSON route, and the behaviour its arguments say.
 
-python model.py PORT NAME [--wrong RATE] [--wrong-in COUNTRY=RATE] [--broken RATE] [--text]
+python model.py PORT NAME [--wrong RATE] [--wrong-in COUNTRY=RATE] [--broken RATE] [--text] [--tls PEM]
 """
 
 import argparse
@@ -58,5 +58,7 @@ if __name__ == "__main__":
     parser.add_argument("--broken", type=float, default=0.0)
     parser.add_argument("--delay", type=float, default=0.0)
     parser.add_argument("--text", action="store_true")
+    parser.add_argument("--tls", help="a file with a certificate and its key")
     options = parser.parse_args()
-    uvicorn.run(make_app(options), host="127.0.0.1", port=options.port, log_level="error", access_log=False)
+    tls = {"ssl_certfile": options.tls} if options.tls else {}
+    uvicorn.run(make_app(options), host="127.0.0.1", port=options.port, log_level="error", access_log=False, **tls)

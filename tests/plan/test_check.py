@@ -6,13 +6,15 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import msgspec
 import pytest
+import trustme
 
 from gnomon.plan import check, load
 from gnomon.records.plan import Plan
-from tests.plan.builders import DOCUMENT, PATH, TEXT
+from tests.plan.builders import DOCUMENT, PATH, TEXT, edited
 
 PLAN = load.parse(TEXT, PATH).plan
 
@@ -32,14 +34,16 @@ class Model(http.server.BaseHTTPRequestHandler):
 
 
 @contextmanager
-def model(status: int) -> Iterator[tuple[str, list[tuple[str, str | None]]]]:
+def model(status: int, tls: ssl.SSLContext | None = None) -> Iterator[tuple[str, list[tuple[str, str | None]]]]:
     seen: list[tuple[str, str | None]] = []
     handler = type("Handler", (Model,), {"status": status, "seen": seen})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}", seen
+        yield f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_port}", seen
     finally:
         server.shutdown()
         thread.join()
@@ -83,6 +87,16 @@ def refused() -> str:
     """An address where nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_a_named_authority_is_trusted(tmp_path: Path) -> None:
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with model(200) as (production, _), model(200, context) as (candidate, _):
+        plan = plan_with(production, candidate)
+        assert not check.call_endpoints(plan)[1].ok
+        assert check.call_endpoints(plan, ca_file=tmp_path / "authority.pem")[1].ok
 
 
 def test_any_http_answer_is_reachable() -> None:
@@ -156,6 +170,16 @@ def test_the_plan_is_explained_in_sentences() -> None:
     assert "All of 6 gates must pass, in 37 tests:" in sentences
     assert "Sampling ends after 42d; what is not settled then is inconclusive." in sentences
     assert not any("correctness is not measured" in sentence for sentence in sentences)
+
+
+def test_a_repeatable_route_is_said_and_no_other() -> None:
+    assert not any("once more" in sentence for sentence in check.explain(PLAN))
+    sentences = check.explain(load.from_document(edited(("routes",), ["POST /predict repeatable", "POST /score"])))
+    assert (
+        "POST /predict may be sent to production once more when a kept-alive connection closed before any byte of the "
+        "answer." in sentences
+    )
+    assert any("of POST /predict, POST /score, as the request comes" in sentence for sentence in sentences)
 
 
 def test_a_plan_without_truth_says_that_correctness_is_not_measured() -> None:

@@ -55,6 +55,14 @@ def test_units_become_integers() -> None:
     assert PLAN.routes == (Route(method="POST", path="/predict"),)
 
 
+def test_a_route_may_be_declared_repeatable() -> None:
+    plan = small(routes=["POST /predict  repeatable ", "GET /models"])
+    assert plan.routes == (
+        Route(method="POST", path="/predict", repeatable=True),
+        Route(method="GET", path="/models", repeatable=False),
+    )
+
+
 def test_defaults_are_those_of_the_page() -> None:
     """A default never changes within gnomon: 1, as it is not in the digest."""
     plan = small()

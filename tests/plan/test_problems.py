@@ -88,6 +88,9 @@ CASES: list[tuple[tuple[str | int, ...], Any, str, str]] = [
     (("routes", 0), "FETCH /predict", "routes[0]", "is not a route"),
     (("routes", 0), "POST /v1/*", "routes[0]", "is not a path: found '/v1/*' (paths are compared exactly"),
     (("routes", 0), "POST /a?b=1", "routes[0]", "is not a path"),
+    (("routes", 0), "POST", "routes[0]", "is not a path: found ''"),
+    (("routes", 0), "POST /a repeatabel", "routes[0]", "says 'repeatabel' after the path"),
+    (("routes", 0), "POST /a repeatable twice", "routes[0]", "says 'repeatable twice' after the path"),
     (("suitability",), LEFT_OUT, "suitability", "is missing"),
     (("suitability", "context"), LEFT_OUT, "suitability.context", "is missing"),
     (("suitability", "context"), "unknown", "suitability.context", "compares nothing"),
@@ -106,6 +109,7 @@ CASES: list[tuple[tuple[str | int, ...], Any, str, str]] = [
     # between the parts
     (("candidate", "url"), "http://127.0.0.1:9001/", "candidate.url", "is production's address"),
     (("routes",), ["POST /a", "POST /a"], "routes[1]", "repeats routes[0]"),
+    (("routes",), ["POST /a", "POST /a repeatable"], "routes[1]", "repeats routes[0]"),
     (("segments", "source", "from"), "header:Authorization", "segments.source.from", "is never captured"),
     (("segments", "source", "from"), "header:cookie", "segments.source.from", "is never captured"),
     (("segments", "source", "from"), "header:X-Gnomon-Id", "segments.source.from", "is removed from every request"),

@@ -15,6 +15,7 @@ VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 def test_it_is_a_schema_and_takes_the_example() -> None:
     jsonschema.Draft202012Validator.check_schema(json_schema())
     VALIDATOR.validate(DOCUMENT)
+    VALIDATOR.validate(edited(("routes", 0), "POST /predict repeatable"))
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,7 @@ def test_it_is_a_schema_and_takes_the_example() -> None:
         (("gates", 1, "latency"), {"quantile": "99%", "at_most": "1s"}),
         (("alpha",), None),
         (("gnomon",), 2),
+        (("routes", 0), "POST /predict twice"),
     ],
 )
 def test_it_refuses_what_the_program_refuses(path: tuple[str | int, ...], value: object) -> None:

@@ -87,6 +87,17 @@ def test_the_digest_is_sha_256_of_the_canonical_text() -> None:
     assert sealed.digest == "c782601e2517097986a1267caffad8dedba4ecbd1404fd647690dec2c75999f3"
 
 
+def test_a_known_plan_keeps_its_digest() -> None:
+    """Sealed by the first version of the program: a newer one, whatever it can declare besides, seals it the same."""
+    assert DIGEST == "e8dfa90653d0201410d7a5e63d4db7b1c225f7f3b86c06ab68e4d99cb3a84531"
+
+
+def test_a_repeatable_route_is_sealed_as_it_stands() -> None:
+    assert seal.changes(DOCUMENT, edited(("routes", 0), "POST /predict repeatable")) == [
+        "routes[0]: 'POST /predict', now 'POST /predict repeatable'"
+    ]
+
+
 def test_sealing_changes_no_document() -> None:
     before = copy.deepcopy(DOCUMENT)
     seal.seal(DOCUMENT)

@@ -1,8 +1,12 @@
 """The candidate's call: what goes out, what comes back, and how each way to fail is named."""
 
 import asyncio
+import ssl
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import trustme
 import uvloop
 
 from gnomon import clock
@@ -16,11 +20,11 @@ def model():
         yield started
 
 
-def called(url, *requests, timeout_us=5_000_000, authorization=None, together=False):
+def called(url, *requests, timeout_us=5_000_000, authorization=None, together=False, ca_file=None):
     """The answers to calls made one after another, or together."""
 
     async def main():
-        caller = Caller(url, timeout_us=timeout_us, clock=clock.steady(), authorization=authorization)
+        caller = Caller(url, timeout_us=timeout_us, clock=clock.steady(), authorization=authorization, ca_file=ca_file)
 
         async def one(request):
             done = asyncio.get_running_loop().create_future()
@@ -64,6 +68,39 @@ def test_every_end_of_a_call_has_its_outcome(model, path, outcome, status):
     assert len(model.got) == 1
     if outcome == "ok" and path not in {"html", "nothing"}:
         assert answer.body == LABEL
+
+
+def test_a_candidate_behind_tls_needs_an_authority_that_is_trusted(tmp_path):
+    authority, other, context = trustme.CA(), trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    for name, each in (("authority.pem", authority), ("other.pem", other)):
+        each.cert_pem.write_to_path(tmp_path / name)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+
+    class Secure(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(LABEL)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Secure)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    url = f"https://127.0.0.1:{server.server_port}"
+    (trusted,) = called(url, a_request(), ca_file=str(tmp_path / "authority.pem"))
+    (unknown,) = called(url, a_request(), ca_file=str(tmp_path / "other.pem"))
+    (unnamed,) = called(url, a_request())
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+    assert (trusted.outcome, trusted.body) == ("ok", LABEL)
+    assert (unknown.outcome, unnamed.outcome) == ("refused", "refused")
+    assert "certificate verify failed" in unknown.detail
 
 
 def test_a_dead_candidate_refuses():

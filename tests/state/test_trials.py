@@ -62,6 +62,7 @@ def test_attempts_are_counted_by_production_and_routes_whatever_the_name(state: 
     assert register(state).attempt == 1
     assert register(state, trial="other-name", question="Better?").attempt == 2
     assert register(state, trial="third", routes=["POST  /predict"]).attempt == 3
+    assert register(state, trial="again", routes=["POST /predict repeatable"]).attempt == 4
     assert register(state, trial="elsewhere", routes=["POST /score"]).attempt == 1
     assert register(state, trial="fourth", production={"version": "1.5", "url": "http://a"}).attempt == 1
 

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -69,8 +69,9 @@ def opened(trial: str = "") -> "Iterator[tuple[Settings, State, Trial]]":
 
 
 def say(text: str) -> None:
-    """A line for the person at the terminal."""
-    typer.echo(text, err=True)
+    """A line for the person at the terminal, if there is still one: a supervisor outlives it."""
+    with suppress(OSError):
+        typer.echo(text, err=True)
 
 
 def put(value: Any) -> None:  # noqa: ANN401  whatever JSON holds
@@ -138,7 +139,7 @@ def check(
     from gnomon.plan import load, seal
 
     loaded = load.read(plan)
-    endpoints = [] if offline else checks.call_endpoints(loaded.plan)
+    endpoints = [] if offline else checks.call_endpoints(loaded.plan, ca_file=_authorities())
     digest = seal.seal(loaded.document).digest
     sentences = checks.explain(loaded.plan)
     if as_json:
@@ -153,9 +154,17 @@ def check(
         raise typer.Exit(2)
 
 
+def _authorities() -> Path | None:
+    from gnomon import settings as settings_module
+
+    settings = settings_module.load()
+    settings.check_authorities()
+    return settings.ca_file
+
+
 @app.command()
 def serve(plan: PlanFile) -> None:
-    """Seal the plan and run the trial: gateway, runner, admin port. Ctrl-C drains."""
+    """Seal the plan and run the trial: gateway, runner, admin port. Ctrl-C drains; SIGHUP replaces the gateways."""
     import asyncio
 
     from gnomon import settings as settings_module
@@ -173,7 +182,7 @@ def serve(plan: PlanFile) -> None:
         typer.echo("ready; Ctrl-C drains and ends")
         sys.stdout.flush()
 
-    asyncio.run(run(settings, plan, say=say, announce=announce))
+    asyncio.run(run(settings, plan, reload=settings_module.load, say=say, announce=announce))
 
 
 @app.command()
@@ -284,7 +293,7 @@ def report(
 
     with opened(trial) as (settings, state, chosen):
         verdict = _last(settings, state, chosen)
-        built = pipeline.build_report(settings, chosen, verdict)
+        built = pipeline.build_report(settings, state, chosen, verdict)
     for path, render in ((html, reports.html), (markdown, reports.markdown)):
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -391,3 +400,66 @@ def _carried(settings: "Settings", trial: "Trial", epoch: Any, *, as_json: bool)
     if reached < gateways:
         say("a gateway did not answer; see gnomon status")
         raise typer.Exit(2)
+
+
+@app.command()
+def pause(
+    trial: Annotated[str, typer.Argument(help="Name or id of the trial.")],
+    reason: Annotated[str, typer.Option(help="Why, for the audit chain.")],
+    as_json: AsJson = False,
+) -> None:
+    """Shadow nothing for a while; users are served as before. The evidence goes on with gnomon resume."""
+    from gnomon import pipeline
+
+    with opened(trial) as (settings, state, chosen):
+        now, began = pipeline.pause(state, chosen, reason=reason)
+        if not began:
+            say(f"{chosen.id} is paused already, by {now.actor}: {now.reason}; nothing was changed")
+        facts = {"paused": True, "changed": began, "since_us": now.since_us, "by": now.actor, "reason": now.reason}
+        _reached(settings, chosen, facts, as_json=as_json)
+
+
+@app.command()
+def resume(
+    trial: Annotated[str, typer.Argument(help="Name or id of the trial.")],
+    reason: Annotated[str, typer.Option(help="Why, for the audit chain.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Shadow again after a pause."""
+    from gnomon import pipeline
+
+    with opened(trial) as (settings, state, chosen):
+        changed = pipeline.resume(state, chosen, reason=reason)
+        if not changed:
+            say(f"{chosen.id} is not paused; nothing was changed")
+        _reached(settings, chosen, {"paused": False, "changed": changed}, as_json=as_json)
+
+
+def _reached(settings: "Settings", trial: "Trial", facts: dict[str, Any], *, as_json: bool) -> None:
+    """Wait until every gateway is paused, or none is, and say so."""
+    from gnomon.supervisor.control import wait_for_pause
+
+    reached, gateways = wait_for_pause(settings.run_dir, trial.id, paused=facts["paused"])
+    word = "paused" if facts["paused"] else "shadowing"
+    if as_json:
+        put({"trial": trial.id, **facts, "gateways": gateways, "reached": reached})
+    elif gateways == 0:
+        say(f"{trial.id}: {word} from the next start on (no gateway is running)")
+    else:
+        typer.echo(f"{trial.id}: {word} now ({reached} of {gateways} gateways)")
+    if reached < gateways:
+        say("a gateway was not told yet; it is when gnomon serve runs and it answers: see gnomon status")
+        raise typer.Exit(2)
+
+
+@app.command("replace-gateways")
+def replace_gateways(as_json: AsJson = False) -> None:
+    """Replace the gateways of the running serve in turn, without losing a request: for a new program or new limits."""
+    from gnomon import settings as settings_module
+    from gnomon.supervisor import operations
+
+    facts = operations.ask_to_replace(settings_module.load())
+    if as_json:
+        put({"replaced": facts["replaced"], "needs_start": facts["needs_start"]})
+    else:
+        typer.echo(operations.sentence(facts))

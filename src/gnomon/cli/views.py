@@ -83,7 +83,7 @@ def ledger_lines(ledger: dict[str, Any]) -> Table:
 
 
 def _status(now: dict[str, Any]) -> RenderableType:
-    verdict = now["verdict"]
+    verdict, paused = now["verdict"], now["paused"]
     facts = Table.grid(padding=(0, 2))
     lag = now["watermark_lag_s"]
     for name, value in (
@@ -94,6 +94,7 @@ def _status(now: dict[str, Any]) -> RenderableType:
         ("question", now["question"] or "-"),
         ("serving", f"{now['serving']} {now['serving_version']} (epoch {now['epoch']})"),
         ("health", now["health"]),
+        *([("paused", f"since {when(paused['since_us'])} by {paused['by']}: {paused['reason']}")] if paused else []),
         ("processes", ", ".join(process["name"] for process in now["processes"]) or "none"),
         ("log up to", "nothing yet" if lag is None else f"{when(now['watermark_us'])}, {lag:,.1f} s ago"),
         ("verdict", f"{verdict['verdict']}: {verdict['sentence']}" if verdict else "none yet; run: gnomon decide"),

@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -34,12 +35,15 @@ def explain(plan: Plan) -> list[str]:
     return [*_path(plan), *_cells(plan), *_evidence(plan), *_gates(plan), *_limits(plan)]
 
 
-def call_endpoints(plan: Plan, *, patience_s: float = PATIENCE_S) -> list[EndpointReport]:
-    """Call both models: any HTTP answer to a GET will do; an Open Inference server must say that it is ready."""
+def call_endpoints(plan: Plan, *, patience_s: float = PATIENCE_S, ca_file: Path | None = None) -> list[EndpointReport]:
+    """Call both models: any HTTP answer to a GET will do; an Open Inference server must say that it is ready.
+
+    The certificates in `ca_file` are trusted beside the system's.
+    """
     arms: list[tuple[ArmName, Arm]] = [("production", plan.production), ("candidate", plan.candidate)]
     path = READY if plan.protocol == "open_inference" else "/"
     with ThreadPoolExecutor(len(arms)) as pool:
-        return list(pool.map(lambda each: _call(each[0], each[1], path, patience_s), arms))
+        return list(pool.map(lambda each: _call(each[0], each[1], path, patience_s, ca_file), arms))
 
 
 def _path(plan: Plan) -> Iterator[str]:
@@ -49,6 +53,12 @@ def _path(plan: Plan) -> Iterator[str]:
     yield f"{plan.trial}: {plan.question}"
     production, candidate = plan.production, plan.candidate
     yield f"Production is version {production.version} at {production.url}; its answers go to the users untouched."
+    repeatable = ", ".join(f"{route.method} {route.path}" for route in plan.routes if route.repeatable)
+    if repeatable:
+        yield (
+            f"{repeatable} may be sent to production once more when a kept-alive connection closed before any byte of "
+            "the answer."
+        )
     yield (
         f"The candidate is version {candidate.version} at {candidate.url}; it is called for {rate} of {routes}, {when}."
     )
@@ -118,7 +128,7 @@ def _rate(probability: int) -> str:
     return f"{probability * 100 / ONE:.6g}%"
 
 
-def _call(arm: ArmName, model: Arm, path: str, patience_s: float) -> EndpointReport:
+def _call(arm: ArmName, model: Arm, path: str, patience_s: float, ca_file: Path | None) -> EndpointReport:
     def report(message: str, *, ok: bool = False) -> EndpointReport:
         return EndpointReport(arm=arm, url=model.url, ok=ok, message=f"{arm} {model.url} {message}")
 
@@ -129,7 +139,7 @@ def _call(arm: ArmName, model: Arm, path: str, patience_s: float) -> EndpointRep
             return report(f"needs {model.authorization_env}, which is not set; export it before the start")
         headers["Authorization"] = value
     try:
-        status = _get(model.url, path, headers, patience_s)
+        status = _get(model.url, path, headers, patience_s, ca_file)
     except (OSError, http.client.HTTPException) as error:
         return report(f"{_reason(error, patience_s)}; start it or correct {arm}.url")
     if path == READY and status != http.client.OK:
@@ -137,10 +147,15 @@ def _call(arm: ArmName, model: Arm, path: str, patience_s: float) -> EndpointRep
     return report("is ready" if path == READY else f"answers (GET / gave {status})", ok=True)
 
 
-def _get(url: str, path: str, headers: dict[str, str], patience_s: float) -> int:
+def _get(url: str, path: str, headers: dict[str, str], patience_s: float, ca_file: Path | None) -> int:
     parts = urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=patience_s)
+    host = parts.hostname or ""
+    connection = http.client.HTTPConnection(host, parts.port, timeout=patience_s)
+    if parts.scheme == "https":
+        context = ssl.create_default_context()
+        if ca_file is not None:
+            context.load_verify_locations(ca_file)
+        connection = http.client.HTTPSConnection(host, parts.port, timeout=patience_s, context=context)
     try:
         connection.request("GET", path, headers=headers)
         return connection.getresponse().status

@@ -278,7 +278,10 @@ class PlanModel(Model):
         "json", description="How requests and answers are read; json if left out.", examples=["json"]
     )
     routes: Annotated[list[RouteText], Field(min_length=1)] = Field(
-        description="What is shadowed; everything else passes. Paths are compared exactly.",
+        description=(
+            "What is shadowed; everything else passes. Paths are compared exactly. The word repeatable after a path: "
+            "production may get such a request once more when a kept connection closed before it answered."
+        ),
         examples=[["POST /predict"]],
     )
     suitability: SuitabilityModel = Field(description="What makes a second call honest and harmless.")

@@ -14,6 +14,8 @@ from gnomon.plan.units import UnitError, shown
 from gnomon.records.plan import Route, Selector
 
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+REPEATABLE: Final = "repeatable"
+"""The word after a route's path."""
 TRIAL: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 """Names of segments and outputs: they become columns, which some engines compare without case."""
@@ -97,14 +99,19 @@ def _environment(value: str) -> str:
 
 def _route(value: object) -> Route:
     do = "write a method and a path, such as POST /predict"
-    method, _, path = value.partition(" ") if isinstance(value, str) else ("", "", "")
-    path = path.strip()
+    method, _, rest = value.partition(" ") if isinstance(value, str) else ("", "", "")
+    path, *words = rest.split() or [""]
     if method not in METHODS:
         raise UnitError(f"is not a route: found {shown(value)}", f"{do}; methods: {', '.join(METHODS)}")
     if not _PATH.fullmatch(path):
         why = " (paths are compared exactly: no query, no pattern)" if path.startswith("/") else ""
         raise UnitError(f"is not a path: found {shown(path)}{why}", do)
-    return Route(method=method, path=path)
+    if words and words != [REPEATABLE]:
+        raise UnitError(
+            f"says {shown(' '.join(words))} after the path",
+            f"take it out, or write {REPEATABLE}: production may get such a request twice",
+        )
+    return Route(method=method, path=path, repeatable=bool(words))
 
 
 def _above_zero(value: object) -> int:
@@ -204,7 +211,9 @@ From = Annotated[
 ]
 Pointer = Annotated[str, _parsed(selectors.pointer), WithJsonSchema({"type": "string", "pattern": "^(/.*)?$"})]
 RouteText = Annotated[
-    Route, _parsed(_route), WithJsonSchema({"type": "string", "pattern": f"^({'|'.join(METHODS)}) +/"})
+    Route,
+    _parsed(_route),
+    WithJsonSchema({"type": "string", "pattern": f"^({'|'.join(METHODS)}) +/\\S*( +{REPEATABLE})? *$"}),
 ]
 Margins = Annotated[
     Annotated[Share, Tag("<share>")] | Annotated[dict[str, Share], Tag("<map>")],

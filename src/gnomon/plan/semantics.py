@@ -41,8 +41,9 @@ def _origin(url: str) -> tuple[str, str | None, int]:
 
 
 def _routes(shape: Shape) -> Iterator[Finding]:
-    for index, route in enumerate(shape.model.routes):
-        first = shape.model.routes.index(route)
+    routes = [(route.method, route.path) for route in shape.model.routes]
+    for index, route in enumerate(routes):
+        first = routes.index(route)
         if first < index:
             yield Finding(("routes", index), f"repeats routes[{first}]", "take one of them out")
 

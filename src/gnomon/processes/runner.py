@@ -73,6 +73,7 @@ async def run(plan: Plan, config: RunnerConfig) -> None:
             counters_dir=Path(config.counters_dir),
             flush_us=config.flush_us,
             clock=clock.steady(),
+            ca_file=config.ca_file,
         )
         await runner.start(socket)
         sys.stdout.write("ready\n")

@@ -44,6 +44,8 @@ class Route(Record, frozen=True, kw_only=True):
 
     method: str
     path: str
+    repeatable: bool = False
+    """Production may get a request once more, when a kept connection closed before any byte of the answer."""
 
 
 class Fork(Record, frozen=True, kw_only=True):

@@ -81,3 +81,5 @@ class RunnerConfig(Record, frozen=True, kw_only=True):
     log_url: str
     flush_us: int = 5_000_000
     """Time between two appends to the log."""
+    ca_file: str | None = None
+    """Certificates that are trusted beside the system's, as PEM."""

@@ -55,6 +55,19 @@ class EpochRow(Record, frozen=True, kw_only=True):
     """The verdict it rests on; None: the registration, a rollback or an override."""
 
 
+class Pause(Record, frozen=True, kw_only=True):
+    """A time in which nothing is shadowed. It is no epoch: the evidence goes on when it ends."""
+
+    since_us: int
+    actor: str
+    """Who paused."""
+    reason: str
+    until_us: int | None = None
+    """None: it lasts."""
+    ended_by: str | None = None
+    ended_because: str | None = None
+
+
 class OperationRow(Record, frozen=True, kw_only=True):
     """Operation settings, which are not sealed, from one time on."""
 
@@ -72,7 +85,7 @@ class AuditRow(Record, frozen=True, kw_only=True):
     time_us: int
     actor: str
     action: str
-    """`register`, `operation`, `promote`, `override`, `rollback` or `verdict`."""
+    """`register`, `operation`, `promote`, `override`, `rollback`, `pause`, `resume` or `verdict`."""
     trial: str
     detail: dict[str, Any]
     previous: str

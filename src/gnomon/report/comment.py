@@ -27,6 +27,7 @@ def render(report: Report) -> str:
         "",
         _arms(report),
         "",
+        *(f"- {escape(words.pause(each))}" for each in report.pauses if each.until_us is None),
         *(f"- {escape(remark)}" for remark in verdict.reasons if remark not in reasons),
         "",
         _row(_COLUMNS),

@@ -7,7 +7,7 @@ import msgspec
 from gnomon.records import Record
 from gnomon.records.evidence import Description
 from gnomon.records.plan import Duration, Fork, Gate, Output, Plan, Route, Segment, Truth, Unit
-from gnomon.records.trial import Trial
+from gnomon.records.trial import Pause, Trial
 from gnomon.records.verdict import Verdict
 
 
@@ -56,9 +56,13 @@ class Report(Record, frozen=True, kw_only=True):
     declared: Declared
     verdict: Verdict
     description: Description
+    pauses: tuple[Pause, ...] = ()
+    """When nothing was shadowed, by whose order; as of the building of this report, which may be after the look."""
 
 
-def build(trial: Trial, plan: Plan, verdict: Verdict, description: Description) -> Report:
+def build(
+    trial: Trial, plan: Plan, verdict: Verdict, description: Description, pauses: tuple[Pause, ...] = ()
+) -> Report:
     """All of it in one record. Nothing is computed here that the verdict does not say."""
     return Report(
         trial=Header(
@@ -87,6 +91,7 @@ def build(trial: Trial, plan: Plan, verdict: Verdict, description: Description) 
         ),
         verdict=verdict,
         description=description,
+        pauses=pauses,
     )
 
 

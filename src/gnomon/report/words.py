@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Final
 
 from gnomon.records.plan import Gate
+from gnomon.records.trial import Pause
 from gnomon.records.verdict import TestResult
 
 NO_DATA: Final = "no data"
@@ -177,6 +178,20 @@ def span(us: int) -> str:
 def utc(us: int) -> str:
     """`2026-01-02T03:04:05Z`."""
     return datetime.fromtimestamp(us / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if us else "nothing yet"
+
+
+def pause(found: Pause) -> str:
+    """When nothing was shadowed, by whose order and why."""
+    if found.until_us is None:
+        begun = f"PAUSED since {utc(found.since_us)} by {found.actor}"
+        return f"{begun}: {_stopped(found.reason)} Nothing is shadowed until it is resumed."
+    took = f"{utc(found.since_us)} to {utc(found.until_us)} ({span(found.until_us - found.since_us)})"
+    ended = f"Resumed by {found.ended_by}: {_stopped(found.ended_because or '')}"
+    return f"Paused from {took} by {found.actor}: {_stopped(found.reason)} {ended}"
+
+
+def _stopped(text: str) -> str:
+    return f"{text.rstrip('.')}."
 
 
 def _decimals(number: float) -> str:

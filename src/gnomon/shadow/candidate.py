@@ -246,6 +246,7 @@ class Caller:
         clock: Clock,
         authorization: str | None = None,
         body_limit: int = BODY_LIMIT,
+        ca_file: str | None = None,
     ) -> None:
         parts = urlsplit(url)
         self.clock = clock
@@ -253,7 +254,7 @@ class Caller:
         self._timeout = timeout_us / 1e6
         self._host = parts.hostname or ""
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
-        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self._tls = _trust(ca_file) if parts.scheme == "https" else None
         self._prefix = parts.path.rstrip("/")
         own = f"host: {parts.netloc.rpartition('@')[2]}\r\nx-gnomon-shadow: 1\r\n"
         self._own = own + (f"authorization: {authorization}\r\n" if authorization else "")
@@ -336,6 +337,14 @@ class Caller:
             lines.append(f"content-length: {len(request.body)}\r\n")
         lines.append(f"x-gnomon-id: {request.id.hex()}\r\n\r\n")
         return "".join(lines).encode("latin-1", "replace") + request.body
+
+
+def _trust(ca_file: str | None) -> ssl.SSLContext:
+    """What the system trusts, and the certificates in a file beside it."""
+    context = ssl.create_default_context()
+    if ca_file is not None:
+        context.load_verify_locations(ca_file)
+    return context
 
 
 def _outcome(status: int) -> Outcome:

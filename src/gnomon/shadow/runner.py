@@ -43,12 +43,22 @@ class Runner:
     """One trial's runner. Call `start`, then `drain`."""
 
     def __init__(
-        self, plan: Plan, inbox: Inbox, row: MakeRow, *, log_url: str, counters_dir: Path, flush_us: int, clock: Clock
+        self,
+        plan: Plan,
+        inbox: Inbox,
+        row: MakeRow,
+        *,
+        log_url: str,
+        counters_dir: Path,
+        flush_us: int,
+        clock: Clock,
+        ca_file: str | None = None,
     ) -> None:
         self._plan = plan
         self._inbox = inbox
         self._row = row
         self._clock = clock
+        self._ca_file = ca_file
         self._sync = plan.fork.mode == "sync"
         self._numbers = inbox.numbers()
         self._seq = inbox.last_seq()
@@ -94,6 +104,7 @@ class Runner:
             timeout_us=arm.timeout_us or self._plan.fork.expires_after_us,
             clock=self._clock,
             authorization=credentials.strip() or None,
+            ca_file=self._ca_file,
         )
 
     async def drain(self, *, patience: float) -> None:

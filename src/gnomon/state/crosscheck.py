@@ -14,17 +14,19 @@ from gnomon.state import schema
 from gnomon.state.sealing import digest_of, operations
 
 SERVING = {"promote", "override", "rollback"}
+PAUSING = {"pause", "resume"}
 
 Facts = dict[tuple[Any, ...], Any]
 
 
 def check(connection: sa.Connection, chain: list[AuditRow]) -> None:
-    """Every trial, epoch, verdict and operation setting has its audit row, and the reverse.
+    """Every trial, epoch, pause, verdict and operation setting has its audit row, and the reverse.
 
     Raises IntegrityError naming the first that has not.
     """
     _compare("trial", _trials(connection), {(r.trial,): r.detail["digest"] for r in chain if r.action == "register"})
     _compare("epoch", _epochs(connection), _said_epochs(chain))
+    _compare("pause", _pauses(connection), _said_pauses(chain))
     _compare("verdict", _verdicts(connection), _said_verdicts(chain))
     settings, documents = _operations(connection)
     said = _said_operations(chain)
@@ -60,6 +62,19 @@ def _said_epochs(chain: list[AuditRow]) -> Facts:
         (row.trial, row.detail["epoch"]): (row.detail["serving"], row.detail["verdict"])
         for row in chain
         if row.action in SERVING
+    }
+
+
+def _pauses(connection: sa.Connection) -> Facts:
+    rows = connection.execute(sa.select(schema.pauses))
+    return {(row.trial, row.number): (bool(row.paused), row.since_us, row.actor, row.reason) for row in rows}
+
+
+def _said_pauses(chain: list[AuditRow]) -> Facts:
+    return {
+        (row.trial, row.detail["number"]): (row.action == "pause", row.time_us, row.actor, row.detail["reason"])
+        for row in chain
+        if row.action in PAUSING
     }
 
 

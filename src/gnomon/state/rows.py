@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from gnomon.errors import IntegrityError, NotFound
 from gnomon.records.plan import ArmName
 from gnomon.records.process import Epoch
-from gnomon.records.trial import Sealed, Trial
+from gnomon.records.trial import Pause, Sealed, Trial
 from gnomon.records.verdict import Verdict
 from gnomon.state import chain, schema
 from gnomon.state.sealing import canonical, digest_of, operations
@@ -52,7 +52,7 @@ def new_trial(
 
 def _subject(document: dict[str, Any]) -> str:
     """What attempts are counted by: a reworded question or another name does not reset them (statistics.md, 0b.15)."""
-    routes = sorted({" ".join(route.split()) for route in document["routes"]})
+    routes = sorted({" ".join(route.split()[:2]) for route in document["routes"]})  # method and path
     return digest_of(canonical({"production": document["production"]["version"], "routes": routes}))
 
 
@@ -121,6 +121,39 @@ def epoch(connection: sa.Connection, trial_id: str) -> Epoch:
     query = sa.select(table.c.number, table.c.serving).where(table.c.trial == trial_id)
     row = connection.execute(query.order_by(table.c.number.desc()).limit(1)).one()
     return Epoch(number=row.number, serving=row.serving)
+
+
+def pauses(connection: sa.Connection, trial_id: str) -> list[Pause]:
+    """Every pause of a trial, oldest first; the last one may last."""
+    table = schema.pauses
+    query = sa.select(table).where(table.c.trial == trial_id).order_by(table.c.number)
+    found: list[Pause] = []
+    for row in connection.execute(query):
+        if row.paused:
+            found.append(Pause(since_us=row.since_us, actor=row.actor, reason=row.reason))
+        elif found:
+            ended = {"until_us": row.since_us, "ended_by": row.actor, "ended_because": row.reason}
+            found[-1] = msgspec.structs.replace(found[-1], **ended)
+    return found
+
+
+def insert_pause(
+    connection: sa.Connection, trial_id: str, *, paused: bool, now_us: int, reason: str, actor: str
+) -> int:
+    """Paused or not from now on; the row's number."""
+    table = schema.pauses
+    last = connection.execute(sa.select(sa.func.max(table.c.number)).where(table.c.trial == trial_id)).scalar()
+    number = (last or 0) + 1
+    row = {
+        "trial": trial_id,
+        "number": number,
+        "paused": paused,
+        "since_us": now_us,
+        "reason": reason,
+        "actor": actor,
+    }
+    connection.execute(table.insert().values(**row))
+    return number
 
 
 def latest(connection: sa.Connection, name: str) -> Trial | None:

@@ -4,7 +4,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 """The newest migration. Kept here so that opening a current database does not import alembic."""
 
 metadata = sa.MetaData()
@@ -50,6 +50,17 @@ epochs = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("actor", sa.Text, nullable=False),
     sa.Column("verdict", sa.Integer, sa.ForeignKey("verdicts.id")),
+)
+
+pauses = sa.Table(
+    "pauses",
+    metadata,
+    sa.Column("trial", sa.String(80), sa.ForeignKey("trials.id"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("paused", sa.Boolean, nullable=False),
+    sa.Column("since_us", _BIG, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
 )
 
 verdicts = sa.Table(

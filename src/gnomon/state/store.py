@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from gnomon.errors import IntegrityError, StateError
 from gnomon.records.plan import ArmName
 from gnomon.records.process import Epoch
-from gnomon.records.trial import AuditRow, EpochRow, OperationRow, Sealed, Trial
+from gnomon.records.trial import AuditRow, EpochRow, OperationRow, Pause, Sealed, Trial
 from gnomon.records.verdict import Verdict
 from gnomon.state import chain, crosscheck, rows, schema
 from gnomon.state.database import Database
@@ -193,6 +193,34 @@ class State:
             chain.append(connection, action=action, trial=trial.id, actor=actor, time_us=now_us, detail=detail)
             return Epoch(number=number, serving=serving)
 
+    # pauses --------------------------------------------------------------------------------------------------------
+
+    def paused(self, trial_id: str) -> Pause | None:
+        """The pause that lasts; None: nothing is paused. Raises NotFound."""
+        found = self.pauses(trial_id)
+        return found[-1] if found and found[-1].until_us is None else None
+
+    def pauses(self, trial_id: str) -> list[Pause]:
+        """Every pause of a trial, oldest first. Raises NotFound."""
+        with self._database.read() as connection:
+            return rows.pauses(connection, rows.find(connection, trial_id).id)
+
+    def set_paused(self, trial_id: str, *, paused: bool, reason: str, actor: str, now_us: int) -> bool:
+        """Shadow nothing from now on, or shadow again; False: it was so already, and nothing was changed.
+
+        Raises NotFound.
+        """
+        with self._database.write() as connection:
+            trial = rows.find(connection, trial_id)
+            known = rows.pauses(connection, trial.id)
+            if paused == bool(known and known[-1].until_us is None):
+                return False
+            number = rows.insert_pause(connection, trial.id, paused=paused, now_us=now_us, reason=reason, actor=actor)
+            detail = {"number": number, "reason": reason}
+            action = "pause" if paused else "resume"
+            chain.append(connection, action=action, trial=trial.id, actor=actor, time_us=now_us, detail=detail)
+            return True
+
     # verdicts ------------------------------------------------------------------------------------------------------
 
     def save_verdict(self, trial_id: str, verdict: Verdict, *, now_us: int, actor: str) -> int:
@@ -242,7 +270,7 @@ class State:
             return chain.rows(connection)
 
     def check_chain(self) -> None:
-        """The audit chain is whole, and trials, epochs, operation settings and verdicts are what it says.
+        """The audit chain is whole, and trials, epochs, pauses, operation settings and verdicts are what it says.
 
         Raises IntegrityError naming the first row that is not.
         """

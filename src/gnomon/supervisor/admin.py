@@ -48,6 +48,7 @@ class LedgerCollector(Collector):
             ("gnomon_open_requests", "In flight, buffered or in the inbox.", ledger["open"]),
             ("gnomon_watermark_lag_seconds", "Age of the log's watermark.", status["watermark_lag_s"]),
             ("gnomon_epoch", "Number of the epoch in force.", status["epoch"]),
+            ("gnomon_paused", "1 while nothing is shadowed, by gnomon pause.", 1 if status["paused"] else 0),
         )
         for name, text, value in gauges:
             if value is None:  # nothing is not zero: a missing series can be alerted on

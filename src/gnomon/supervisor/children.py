@@ -21,6 +21,8 @@ class Child:
     command: list[str]
     output: Path
     """Where its standard error goes."""
+    began: int = 0
+    """Where in `output` its words begin; before that are those of earlier processes."""
     fds: tuple[int, ...] = ()
     process: asyncio.subprocess.Process | None = None
     ready: bool = False
@@ -39,6 +41,7 @@ async def start(child: Child) -> None:
     # A session of its own: Ctrl-C in the terminal reaches the supervisor alone, which then drains in order; and
     # gateways serve on when the supervisor dies.
     with child.output.open("ab") as errors:
+        child.began = errors.tell()
         child.process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",
@@ -107,9 +110,11 @@ async def stop(child: Child, *, patience: float) -> bool:
 
 
 def last_words(child: Child, lines: int = 1) -> str:
-    """The end of what the process wrote to its standard error."""
+    """The end of what the process wrote to its standard error since it was started."""
     try:
-        text = child.output.read_text(errors="replace")
+        with child.output.open("rb") as output:
+            output.seek(child.began)
+            text = output.read().decode(errors="replace")
     except OSError:
-        return ""
-    return "\n".join([line for line in text.splitlines() if line.strip()][-lines:])
+        text = ""
+    return "\n".join([line for line in text.splitlines() if line.strip()][-lines:]) or "it says nothing"

@@ -1,15 +1,20 @@
-"""Talking to gateways over their control sockets: JSON lines, one answer for each."""
+"""Control sockets: JSON lines, one answer for each. Every gateway has one; the supervisor has one for the commands."""
 
+import asyncio
+import contextlib
 import json
+import os
 import socket
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
-
-from gnomon.records.process import Epoch
+from typing import Any, Final
 
 TIMEOUT = 2.0
 PUSH_TIMEOUT = 0.5
+SUPERVISOR: Final = "supervisor.sock"
+
+Message = dict[str, Any]
 
 
 def sockets(run_dir: Path) -> list[Path]:
@@ -17,7 +22,7 @@ def sockets(run_dir: Path) -> list[Path]:
     return sorted(run_dir.glob("gateway-*.sock"))
 
 
-def ask(path: Path, message: dict[str, Any], *, timeout: float = TIMEOUT) -> dict[str, Any] | None:
+def ask(path: Path, message: Message, *, timeout: float | None = TIMEOUT) -> Message | None:
     """Send one message and return the answer; None when nobody answers there, or not whole."""
     try:
         with socket.socket(socket.AF_UNIX) as connection:
@@ -32,19 +37,74 @@ def ask(path: Path, message: dict[str, Any], *, timeout: float = TIMEOUT) -> dic
     return answer if isinstance(answer, dict) else None
 
 
-def push_epoch(path: Path, trial: str, epoch: Epoch) -> bool | None:
-    """Tell one gateway who serves. True: it does so now; False: it serves another trial; None: it does not answer."""
-    message = {"epoch": {"number": epoch.number, "serving": epoch.serving}, "trial": trial}
-    answer = ask(path, message, timeout=PUSH_TIMEOUT)
-    return None if answer is None else bool(answer.get("ok"))
+async def tell(path: Path, *messages: Message) -> bool:
+    """Send messages over one connection, each after the answer to the one before; whether all were answered in time.
+
+    Takes no thread, so however many gateways are stuck, the others are told.
+    """
+    writer = None
+    try:
+        async with asyncio.timeout(PUSH_TIMEOUT):
+            reader, writer = await asyncio.open_unix_connection(path)
+            for message in messages:
+                writer.write(json.dumps(message).encode() + b"\n")
+                json.loads(await reader.readline())
+    except (OSError, ValueError):
+        return False
+    finally:
+        if writer is not None:
+            writer.close()
+    return True
+
+
+@contextlib.asynccontextmanager
+async def answering(path: Path, answer: Callable[[Message], Awaitable[Message]]) -> AsyncIterator[None]:
+    """Answer messages at `path` while the block runs; for whoever holds the data folder's lock, and nobody else."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            message = json.loads(await reader.readline())
+            found = await answer(message) if isinstance(message, dict) else {"ok": False, "error": "no mapping"}
+            writer.write(json.dumps(found).encode() + b"\n")
+            await writer.drain()
+        except (ConnectionError, ValueError):  # it left, or sends no line of JSON
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_unix_server(serve, sock=_bound(path))
+    try:
+        yield
+    finally:
+        server.close()
+        remove(path)
+
+
+def _bound(path: Path) -> socket.socket:
+    path.unlink(missing_ok=True)  # of a supervisor that died
+    listener = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o177)  # nobody else may connect, not even for the moment before a chmod
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(before)
+    return listener
 
 
 def sweep(run_dir: Path) -> None:
     """Remove what gateways that are gone have left."""
     for path in sockets(run_dir):
         if ask(path, {"status": True}) is None:
+            remove(path)
+    for path in run_dir.glob("gateway-*.json"):
+        if not path.with_suffix(".sock").exists():
             path.unlink(missing_ok=True)
-            path.with_suffix(".json").unlink(missing_ok=True)
+
+
+def remove(path: Path) -> None:
+    """Remove a control socket, and the configuration of the same name."""
+    path.unlink(missing_ok=True)
+    path.with_suffix(".json").unlink(missing_ok=True)
 
 
 def take_listener(path: Path) -> socket.socket | None:
@@ -60,13 +120,21 @@ def take_listener(path: Path) -> socket.socket | None:
     return socket.socket(fileno=fds[0]) if fds else None
 
 
-def wait_for_epoch(run_dir: Path, trial: str, number: int, *, patience: float = 3.0) -> tuple[int, int]:
+def wait_for_epoch(run_dir: Path, trial: str, number: int) -> tuple[int, int]:
     """Wait until every gateway of a trial serves by this epoch or a later one; (how many do, how many there are)."""
+    return _wait(run_dir, trial, lambda status: bool(status["epoch"] >= number))
+
+
+def wait_for_pause(run_dir: Path, trial: str, *, paused: bool) -> tuple[int, int]:
+    """Wait until every gateway of a trial is paused, or none is; (how many are as they should, how many there are)."""
+    return _wait(run_dir, trial, lambda status: status.get("paused") is paused)
+
+
+def _wait(run_dir: Path, trial: str, reached: Callable[[Message], bool], *, patience: float = 3.0) -> tuple[int, int]:
     deadline = time.monotonic() + patience
     while True:
         answers = [answer for path in sockets(run_dir) if (answer := ask(path, {"status": True})) is not None]
-        mine = [answer for answer in answers if answer.get("trial") == trial]
-        reached = sum(1 for answer in mine if answer["epoch"] >= number)
-        if reached == len(mine) or time.monotonic() > deadline:
-            return reached, len(mine)
+        mine = [reached(answer) for answer in answers if answer.get("trial") == trial]
+        if all(mine) or time.monotonic() > deadline:
+            return sum(mine), len(mine)
         time.sleep(0.01)

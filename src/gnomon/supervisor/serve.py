@@ -1,31 +1,28 @@
-"""`gnomon serve`: seal, start, watch, push epochs, drain."""
+"""`gnomon serve`: seal, start, watch, drain."""
 
 import asyncio
 import contextlib
 import fcntl
-import json
 import os
 import signal
 import socket
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-import msgspec
-
 from gnomon import pipeline
-from gnomon.errors import GnomonError, StateError
+from gnomon.errors import StateError
 from gnomon.records.plan import Plan
 from gnomon.records.process import Epoch, GatewayConfig, RunnerConfig, Upstream
 from gnomon.records.trial import Trial
-from gnomon.settings import Settings
+from gnomon.settings import Settings, renewed
 from gnomon.state import State, open_state
-from gnomon.supervisor import admin, children, control, listener, unshadowed
+from gnomon.supervisor import admin, children, control, listener, operations, unshadowed
+from gnomon.supervisor.gateways import Gateways, write
+from gnomon.supervisor.push import Pushes, Wanted
 
-EPOCH_POLL_SECONDS = 0.05
-GATEWAY_PATIENCE = 30.0
 RUNNER_PATIENCE = 60.0
 CAPTURED_HEADERS = ("content-type", "content-encoding", "accept", "accept-language", "x-request-id", "traceparent")
 """What a copy carries besides the headers that the plan's selectors name. Authorization and cookies never."""
@@ -41,8 +38,10 @@ class Running:
     trial: Trial
     plan: Plan
     listener: socket.socket
-    gateways: list[children.Child] = field(default_factory=list)
+    gateways: Gateways
     runner: children.Child | None = None
+    watching: asyncio.Task[None] | None = None
+    """The runner, so that it is replaced when it dies."""
 
     @property
     def address(self) -> str:
@@ -53,7 +52,7 @@ class Running:
     @property
     def processes(self) -> list[dict[str, Any]]:
         """Name, pid, readiness and restarts of each child."""
-        every = [*self.gateways, *([self.runner] if self.runner else [])]
+        every = [*self.gateways.serving, *([self.runner] if self.runner else [])]
         return [{"name": c.name, "pid": c.pid, "ready": c.ready, "restarts": c.restarts} for c in every]
 
 
@@ -79,11 +78,19 @@ def only_one(settings: Settings) -> Iterator[TextIO]:
         yield lock
 
 
-async def serve(settings: Settings, plan_path: Path, *, say: Say, announce: Callable[[Running], None]) -> None:
-    """Run a trial until SIGINT or SIGTERM, then drain.
+async def serve(
+    settings: Settings,
+    plan_path: Path,
+    *,
+    reload: Callable[[], Settings],
+    say: Say,
+    announce: Callable[[Running], None],
+) -> None:
+    """Run a trial until SIGINT or SIGTERM, then drain. `reload` reads the settings as they are written now.
 
     Raises GnomonError for everything that a user can fix.
     """
+    settings.check_authorities()
     settings.prepare()
     with only_one(settings):
         try:
@@ -96,76 +103,85 @@ async def serve(settings: Settings, plan_path: Path, *, say: Say, announce: Call
             await unshadowed.serve(settings, config, say=say)
             return
         with opened as state:
-            await _serve(settings, state, plan_path, say=say, announce=announce)
+            await _serve(settings, state, plan_path, reload=reload, say=say, announce=announce)
 
 
 async def _serve(
-    settings: Settings, state: State, plan_path: Path, *, say: Say, announce: Callable[[Running], None]
+    settings: Settings,
+    state: State,
+    plan_path: Path,
+    *,
+    reload: Callable[[], Settings],
+    say: Say,
+    announce: Callable[[Running], None],
 ) -> None:
     trial, plan = pipeline.register(settings, state, plan_path, say=say)
     inherited, predecessors = listener.adopt(settings.run_dir, settings.listen)
     control.sweep(settings.run_dir)
-    running = Running(settings, trial, plan, inherited or listener.bind(settings.listen, key="listen"))
-    with running.listener:
+    socket = inherited or listener.bind(settings.listen, key="listen")
+
+    def wanted() -> Wanted:
+        return Wanted(state.epoch(trial.id), state.paused(trial.id))
+
+    pushes = Pushes(settings.run_dir, trial.id, wanted, say)
+    gateways = Gateways(
+        settings, socket.fileno(), lambda path: _configured(running, wanted(), path), say=say, tell=pushes.tell
+    )
+    running = Running(settings, trial, plan, socket, gateways)
+
+    async def replace() -> control.Message:
+        running.settings, needs_start = renewed(running.settings, reload())
+        running.settings.check_authorities()  # its content may be another one by now
+        return {"replaced": await gateways.replace(), "needs_start": needs_start}
+
+    with socket:
         stop_admin = admin.start(settings.admin, lambda: status(running))
         try:
-            await _run(running, state, predecessors, say=say, announce=announce)
+            async with operations.taken(settings, replace, say=say) as stopping:
+                await _run(running, pushes, predecessors, stopping, say=say, announce=announce)
         finally:
             stop_admin()
 
 
 async def _run(
-    running: Running, state: State, predecessors: list[Path], *, say: Say, announce: Callable[[Running], None]
+    running: Running,
+    pushes: Pushes,
+    predecessors: list[Path],
+    stopping: asyncio.Event,
+    *,
+    say: Say,
+    announce: Callable[[Running], None],
 ) -> None:
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopping.set)
     # Pushing begins before the gateways: a switch while they start reaches them, and their predecessors, too.
-    tasks: list[asyncio.Task[Any]] = [asyncio.create_task(_push_epochs(running, state, say))]
+    pushing = asyncio.create_task(pushes.run())
+    starting = asyncio.create_task(_start_all(running, predecessors, say=say))
+    stopped = asyncio.create_task(stopping.wait())
     try:
-        starting = asyncio.create_task(_start_all(running, state.epoch(running.trial.id), predecessors, say=say))
-        stopped = asyncio.create_task(stopping.wait())
-        tasks += [starting, stopped]
         await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             starting.result()  # what it raised
-            every = [*running.gateways, *([running.runner] if running.runner else [])]
-            tasks += [asyncio.create_task(children.watch(child, say)) for child in every]
             announce(running)
             await stopping.wait()
         say("draining: no new requests, finishing what is open")
     finally:
+        starting.cancel()  # else it would start what was just stopped
         await _stop_all(running, say=say)
-        for task in tasks:
+        for task in (pushing, stopped):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(pushing, starting, stopped, return_exceptions=True)
 
 
-async def _start_all(running: Running, epoch: Epoch, predecessors: list[Path], *, say: Say) -> None:
+async def _start_all(running: Running, predecessors: list[Path], *, say: Say) -> None:
     settings = running.settings
-    logs = settings.root / "logs"
-    await _end_orphan_runner(settings)
-    runner_config = _write(settings.run_dir / "runner.json", runner_config_of(settings, running.trial))
-    command = ["-m", "gnomon.processes.runner", "--config", str(runner_config)]
-    running.runner = children.Child("runner", command, logs / "runner.log")
-    await children.start(running.runner)
-    if not running.runner.ready:  # fail open: production is served, unshadowed, and the ledger says so
-        say(
-            f"runner is not ready: {children.last_words(running.runner)}; production is served, copies wait or are shed"
-        )
-    fd = running.listener.fileno()
-    for index in range(settings.gateways):
-        name = f"gateway-{os.getpid()}-{index}"
-        config = gateway_config_of(settings, running.trial, running.plan, epoch, socket_name=f"{name}.sock")
-        path = _write(settings.run_dir / f"{name}.json", config)
-        _write(settings.trial_dir(running.trial.id) / unshadowed.KEPT, config)
-        command = ["-m", "gnomon.fork", "--config", str(path), "--listen-fd", str(fd)]
-        child = children.Child(f"gateway {index}", command, logs / f"gateway-{index}.log", fds=(fd,))
-        running.gateways.append(child)
-        await children.start(child)
-        if not child.ready:
-            raise GnomonError(f"gateway {index} does not start: {children.last_words(child, 3)}")
+    await _end_orphan_runner(settings, say)
+    config = write(settings.run_dir / "runner.json", runner_config_of(settings, running.trial))
+    command = ["-m", "gnomon.processes.runner", "--config", str(config)]
+    runner = running.runner = children.Child("runner", command, settings.root / "logs" / "runner.log")
+    await children.start(runner)
+    if not runner.ready:  # fail open: production is served, unshadowed, and the ledger says so
+        say(f"runner is not ready: {children.last_words(runner)}; production is served, copies wait or are shed")
+    running.watching = asyncio.create_task(children.watch(runner, say))
+    await running.gateways.start()
     for path in predecessors:  # gateways of a supervisor that died: their successors accept now
         await asyncio.to_thread(control.ask, path, {"drain": True})
 
@@ -173,53 +189,13 @@ async def _start_all(running: Running, epoch: Epoch, predecessors: list[Path], *
 async def _stop_all(running: Running, *, say: Say) -> None:
     """Gateways first: they hand over what they have; then the runner: it writes what it got."""
     running.listener.close()  # with ours open, clients would still connect, and wait for nobody
-    clean = await asyncio.gather(*(children.stop(child, patience=GATEWAY_PATIENCE) for child in running.gateways))
+    clean = await running.gateways.stop()
     if running.runner is not None:
-        clean.append(await children.stop(running.runner, patience=RUNNER_PATIENCE))
-    if not all(clean):
+        clean &= await children.stop(running.runner, patience=RUNNER_PATIENCE)
+    if running.watching is not None:
+        running.watching.cancel()
+    if not clean:
         say("a process did not drain in time and was killed; what it held is counted when it starts again")
-
-
-async def _push_epochs(running: Running, state: State, say: Say) -> None:
-    """Carry the epoch in force to every gateway that does not serve by it yet, and again to one that was replaced.
-
-    The database is asked every 50 ms, so a switch takes under 200 ms. Nothing ends this loop: who cannot be asked or
-    told now is asked or told again, and gateways serve on by the last epoch that they know.
-    """
-    told: dict[tuple[Path, int], int] = {}
-    said = state.epoch(running.trial.id).number
-    complaint = ""
-    while True:
-        await asyncio.sleep(EPOCH_POLL_SECONDS)
-        try:
-            epoch = state.epoch(running.trial.id)
-            all_know = await _push(running, epoch, told)
-        except Exception as error:  # noqa: BLE001  whatever it is, a later rollback must still get through
-            if str(error) != complaint:
-                complaint = str(error)
-                say(f"who serves cannot be asked or pushed, trying on: {error}")
-            continue
-        complaint = ""
-        if all_know and epoch.number != said:
-            said = epoch.number
-            say(f"epoch {epoch.number}: {epoch.serving} serves now")
-
-
-async def _push(running: Running, epoch: Epoch, told: dict[tuple[Path, int], int]) -> bool:
-    """Tell each socket's gateway that was not told this epoch; True when all of this trial's know it."""
-    waiting: list[tuple[Path, int]] = []
-    for path in control.sockets(running.settings.run_dir):
-        with contextlib.suppress(FileNotFoundError):
-            key = (path, path.stat().st_ctime_ns)  # a gateway that was replaced has a new socket of the same name
-            if told.get(key) != epoch.number:
-                waiting.append(key)
-    answers = await asyncio.gather(
-        *(asyncio.to_thread(control.push_epoch, path, running.trial.id, epoch) for path, _ in waiting)
-    )
-    for key, answer in zip(waiting, answers, strict=True):
-        if answer is not None:  # another trial's gateway is asked once for each epoch, and left alone
-            told[key] = epoch.number
-    return all(answer is not None for answer in answers)
 
 
 def status(running: Running) -> dict[str, Any]:
@@ -239,7 +215,13 @@ def gateway_config_of(settings: Settings, trial: Trial, plan: Plan, epoch: Epoch
     selectors = [*(s.of for s in plan.segments), *(s for s in (plan.unit.cluster, key) if s is not None)]
     named = {s.name for s in selectors if s.where == "header"}
     production, candidate = (
-        Upstream(url=arm.url, version=arm.version, timeout_us=arm.timeout_us, authorization_env=arm.authorization_env)
+        Upstream(
+            url=arm.url,
+            version=arm.version,
+            timeout_us=arm.timeout_us,
+            authorization_env=arm.authorization_env,
+            ca_file=_path(settings.ca_file),
+        )
         for arm in (plan.production, plan.candidate)
     )
     return GatewayConfig(
@@ -257,7 +239,39 @@ def gateway_config_of(settings: Settings, trial: Trial, plan: Plan, epoch: Epoch
         control_socket=str(settings.run_dir / socket_name),
         counters_dir=str(folder / "counters"),
         epoch_file=str(folder / "epoch.json"),
+        body_cap=settings.body_cap,
+        capture_budget=settings.capture_budget,
+        idle_us=round(settings.upstream_idle * 1e6),
+        repeatable=tuple((route.method, route.path) for route in plan.routes if route.repeatable),
+        pause_file=str(folder / "paused"),
+        new_traces=settings.new_traces,
+        head_us=_us(settings.head_time),
+        body_pause_us=_us(settings.body_pause),
+        body_limit=settings.body_limit,
+        first_byte_us=_us(settings.first_byte),
     )
+
+
+def _configured(running: Running, wanted: Wanted, control_socket: Path) -> GatewayConfig:
+    """The configuration of a gateway that starts now; kept for a start without the state database, as the pause is."""
+    config = gateway_config_of(
+        running.settings, running.trial, running.plan, wanted.epoch, socket_name=control_socket.name
+    )
+    paused = Path(config.pause_file)
+    if wanted.pause is not None:
+        paused.touch(mode=0o600)
+    else:
+        paused.unlink(missing_ok=True)
+    write(running.settings.trial_dir(running.trial.id) / unshadowed.KEPT, config)
+    return config
+
+
+def _us(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * 1e6)
+
+
+def _path(path: Path | None) -> str | None:
+    return None if path is None else str(path.absolute())
 
 
 def runner_config_of(settings: Settings, trial: Trial) -> RunnerConfig:
@@ -274,18 +288,11 @@ def runner_config_of(settings: Settings, trial: Trial) -> RunnerConfig:
         inbox_url=settings.inbox_url(trial.id),
         log_url=settings.log_url(trial.id),
         flush_us=round(settings.flush * 1e6),
+        ca_file=_path(settings.ca_file),
     )
 
 
-def _write(path: Path, config: msgspec.Struct) -> Path:
-    text = json.dumps(msgspec.to_builtins(config), indent=1)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    return path
-
-
-async def _end_orphan_runner(settings: Settings) -> None:
+async def _end_orphan_runner(settings: Settings, say: Say) -> None:
     """End the runner of a supervisor that died: it holds the socket and the inbox, and its successor needs both."""
     with socket.socket(socket.AF_UNIX) as connection:
         try:
@@ -302,10 +309,16 @@ async def _end_orphan_runner(settings: Settings) -> None:
     if not path.exists():
         return
     with path.open("r+") as lock:
-        for _attempt in range(int(RUNNER_PATIENCE * 10)):
+        for attempt in range(int(RUNNER_PATIENCE * 10)):
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
+                if attempt == 0:
+                    holder = lock.read().strip() or "unknown"
+                    say(
+                        f"the runner of an earlier gnomon serve (process {holder}) still writes what it has; "
+                        f"waiting for it, at most {RUNNER_PATIENCE:g} s"
+                    )
                 await asyncio.sleep(0.1)
             else:
                 return
