@@ -184,9 +184,9 @@ class Gateway:
         for number in (signal.SIGTERM, signal.SIGINT):
             self.loop.add_signal_handler(number, self.begin_drain)
         await self.link.open()  # once, before the first request: its copy need not be late
-        server = await self.loop.create_server(lambda: Client(self), sock=self._listener, backlog=_BACKLOG)
         control = Control(self)
-        await control.open()
+        await control.open()  # before the first connection: a process that cannot be told anything takes none
+        server = await self.loop.create_server(lambda: Client(self), sock=self._listener, backlog=_BACKLOG)
         work = ((_TICK, self._move_frontiers), (_TICK, self.link.tick), (_SWEEP, self._sweep))
         timers = [asyncio.create_task(self._every(seconds, each)) for seconds, each in work]
         sys.stdout.write("ready\n")
