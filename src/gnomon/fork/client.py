@@ -304,8 +304,8 @@ class Client(Wire):
         queue.popleft()
         self.active_at = self.gateway.loop.time()
         if exchange.closes:
-            if exchange.request_done and not queue and not self.holds:
-                self.close()
+            if exchange.request_done and not exchange.head.keep_alive and not queue:
+                self.close()  # it said itself that nothing follows
             else:
                 self.linger()
             for item in queue:  # what was asked after it is not answered: the client has to ask again
