@@ -67,6 +67,11 @@ http {{
 """
 
 
+def whole(data):
+    """In one piece."""
+    return [data]
+
+
 class Nginx:
     """nginx from its package, as a plain reverse proxy. It inherits its socket, so that no port is guessed."""
 
@@ -94,6 +99,8 @@ class Model:
         self.got = []
         """Messages, and words about what was not valid."""
         self.connections = []
+        self.cut = whole
+        """How what it says is cut into pieces for the wire."""
         self._loop = asyncio.new_event_loop()
         ready = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(ready,), daemon=True)
@@ -176,7 +183,8 @@ class ModelConnection(asyncio.Protocol):
                 tcp.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 self.transport.abort()
             else:
-                self.transport.write(piece)
+                for part in self.model.cut(piece):
+                    self.transport.write(part)
 
 
 class Side:
@@ -203,17 +211,21 @@ class Side:
             got += data
         assert got.count(b"HTTP/1.1 ") == 1, f"an innocent connection got {got!r}"
 
-    def outcome(self, data):
-        """In one line, what came of these bytes and the marker behind them."""
+    def outcome(self, data, cut=whole):
+        """In one line, what came of these bytes and the marker behind them, cut into pieces both ways."""
         self.model.forget()
-        got, end = self._talk(data + MARKER)
+        self.model.cut = cut
+        got, end = self._talk(cut(data + MARKER))
         self.sync()
         line = answers_line(got, end, head=data.startswith(b"HEAD ")) + " | " + requests_line(*self.model.reached())
         return line.strip()
 
-    def _talk(self, data):
+    def _talk(self, pieces):
         with socket.create_connection(("127.0.0.1", self._port), timeout=20) as client:
-            client.sendall(data)
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with contextlib.suppress(ConnectionError):  # it was closed in the middle: what was said before is here
+                for piece in pieces:
+                    client.sendall(piece)
             client.settimeout(0)
             got, before, quiet = b"", None, 0
             while quiet < _QUIET:
