@@ -215,7 +215,8 @@ class Side:
         """In one line, what came of these bytes and the marker behind them, cut into pieces both ways."""
         self.model.forget()
         self.model.cut = cut
-        got, end = self._talk(cut(data + MARKER))
+        *pieces, last = cut(data)
+        got, end = self._talk([*pieces, last + MARKER])
         self.sync()
         line = answers_line(got, end, head=data.startswith(b"HEAD ")) + " | " + requests_line(*self.model.reached())
         return line.strip()
