@@ -86,6 +86,7 @@ def test_an_exception_at_any_line_of_shadow_code_costs_the_copy_alone(around, wa
     assert len(functions) >= 10, functions
 
 
+@pytest.mark.interpreted
 def test_a_fault_of_a_timer_ends_no_timer(around):
     patch = """
 import gnomon.fork.counters as m
