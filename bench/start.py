@@ -13,9 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
-import msgspec
-
-from gnomon.records.process import Epoch, GatewayConfig, Upstream
+from gateway import gateway
+from meter import memory_mib
 
 RUNS = 15
 RESULTS = Path(__file__).parent / "results" / "start.json"
@@ -31,43 +30,17 @@ def milliseconds(command: list[str]) -> float:
     return statistics.median(times)
 
 
-def gateway(idle_connections: int) -> tuple[float, float]:
+def started(idle_connections: int) -> tuple[float, float]:
     """Milliseconds until a gateway says `ready`, and its resident memory in MiB with idle connections."""
-    with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
-        arm = Upstream(url="http://127.0.0.1:9", version="1", timeout_us=None, authorization_env=None)
-        config = GatewayConfig(
-            trial="bench.1",
-            production=arm,
-            candidate=arm,
-            routes=(("POST", "/predict"),),
-            mode="sync",
-            shadow_rate=1 << 32,
-            sampling_key="00" * 32,
-            per_second=None,
-            capture_headers=("content-type",),
-            epoch=Epoch(number=1, serving="production"),
-            runner_socket=f"{folder}/runner.sock",
-            control_socket=f"{folder}/gateway.sock",
-            counters_dir=folder,
-            epoch_file=f"{folder}/epoch.json",
-        )
-        path = Path(folder) / "gateway.json"
-        path.write_text(json.dumps(msgspec.to_builtins(config)))
-        fd = listener.fileno()
-        command = [sys.executable, "-P", "-m", "gnomon.fork", "--config", str(path), "--listen-fd", str(fd)]
-        begun = time.perf_counter()
-        with subprocess.Popen(command, stdout=subprocess.PIPE, pass_fds=[fd]) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline().strip() == b"ready"
-            ready = 1000 * (time.perf_counter() - begun)
-            clients = [socket.create_connection(listener.getsockname()) for _ in range(idle_connections)]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with gateway(folder, model=9, runner_socket=folder / "runner.sock") as one:
+            clients = [socket.create_connection(("127.0.0.1", one.port)) for _ in range(idle_connections)]
             time.sleep(0.5)
-            status = Path(f"/proc/{process.pid}/status").read_text()
-            resident = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+            resident = memory_mib(one.pid)
             for client in clients:
                 client.close()
-            process.terminate()
-        return ready, resident / 1024
+        return one.ready_ms, resident
 
 
 def main() -> None:
@@ -76,7 +49,7 @@ def main() -> None:
     floor = milliseconds([python, "-c", "pass"])
     imported = milliseconds([python, "-c", "import gnomon"])
     helped = milliseconds([binary, "--help"])
-    starts = [gateway(1000) for _ in range(5)]
+    starts = [started(1000) for _ in range(5)]
     results = {
         "python_ms": floor,
         "import_gnomon_ms": imported - floor,
