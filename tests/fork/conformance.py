@@ -110,9 +110,7 @@ START_LINES = {
     "dots": passes("what is not ours to read is passed on", get(target=b"/a/%2e%2e/../p"), b"GET /a/%2e%2e/../p "),
     "two slashes": passes("what is not ours to read is passed on", get(target=b"//a//p"), b"GET //a//p "),
     "a fragment": passes("RFC 9112, 3.2", get(target=b"/p#part"), G),
-    "absolute form": passes(
-        "RFC 9112, 3.2.2", get(target=b"http://y:1/p?a"), b"GET /p?a ", carries=(("host", "y:1"),)
-    ),
+    "absolute form": passes("RFC 9112, 3.2.2", get(target=b"http://y:1/p?a"), b"GET /p?a ", carries=(("host", "y:1"),)),
     "absolute form without a path": passes(
         "RFC 9110, 4.2.3", get(target=b"HTTP://y"), b"GET / ", carries=(("host", "y"),)
     ),
@@ -185,38 +183,55 @@ FIELDS = {
     "two hundred headers": passes("rule 3", get(b"".join(b"X-%d: 1\r\n" % n for n in range(200))), G),
     "eight bits in a value": passes("RFC 9110, 5.5", get(b"X-A: \xc3\xa9\r\n"), G, carries=(("x-a", "\xc3\xa9"),)),
     "white space around a value": passes(
-        "RFC 9112, 5.1", get(b"X-A:\t a\tb \t\r\nX-B:c\r\nX-C:\r\n"), G,
+        "RFC 9112, 5.1",
+        get(b"X-A:\t a\tb \t\r\nX-B:c\r\nX-C:\r\n"),
+        G,
         carries=(("x-a", "a\tb"), ("x-b", "c"), ("x-c", "")),
     ),
     "one header twice": passes("RFC 9110, 5.3", get(b"X-A: 1\r\nX-A: 2\r\n"), G, carries=(("x-a", "1 | 2"),)),
     "credentials": passes(
-        "rule 17: they are the model's", get(b"Authorization: Bearer s\r\nCookie: a=b\r\n"), G,
+        "rule 17: they are the model's",
+        get(b"Authorization: Bearer s\r\nCookie: a=b\r\n"),
+        G,
         carries=(("authorization", "Bearer s"), ("cookie", "a=b")),
     ),
     "what Connection names": passes(
-        "RFC 9110, 7.6.1", get(b"Connection: X-A, keep-alive\r\nX-A: 1\r\nX-B: 2\r\n"), G,
-        carries=(("x-b", "2"),), lacks=("x-a",),
+        "RFC 9110, 7.6.1",
+        get(b"Connection: X-A, keep-alive\r\nX-A: 1\r\nX-B: 2\r\n"),
+        G,
+        carries=(("x-b", "2"),),
+        lacks=("x-a",),
     ),
     "Connection names the length": passes(
-        "RFC 9110, 7.6.1", req(b"Connection: Content-Length, Host\r\n" + CL3, b"abc"), b"abc",
+        "RFC 9110, 7.6.1",
+        req(b"Connection: Content-Length, Host\r\n" + CL3, b"abc"),
+        b"abc",
         carries=(("host", "x"),),
     ),
     "Connection names the coding": passes(
         "RFC 9110, 7.6.1", req(b"Connection: Transfer-Encoding\r\n" + TE, CHUNKS), b"abc"
     ),
     "hop-by-hop headers": passes(
-        "RFC 9110, 7.6.1", get(b"TE: trailers\r\nKeep-Alive: timeout=9\r\nProxy-Connection: close\r\nVia: 1.1 y\r\n"), G,
-        carries=(("via", "1.1 y"),), lacks=("te", "keep-alive", "proxy-connection"),
+        "RFC 9110, 7.6.1",
+        get(b"TE: trailers\r\nKeep-Alive: timeout=9\r\nProxy-Connection: close\r\nVia: 1.1 y\r\n"),
+        G,
+        carries=(("via", "1.1 y"),),
+        lacks=("te", "keep-alive", "proxy-connection"),
     ),
     "a client that poses as us": passes(
-        "rule 15", get(b"x-gnomon-id: forged\r\nX-Gnomon-Shadow: 1\r\nX_Gnomon_Shadow: 1\r\nX-Request-Id: a\r\n"), G,
-        carries=(("x-request-id", "a"),), lacks=("x-gnomon-shadow", "x_gnomon_shadow"),
+        "rule 15",
+        get(b"x-gnomon-id: forged\r\nX-Gnomon-Shadow: 1\r\nX_Gnomon_Shadow: 1\r\nX-Request-Id: a\r\n"),
+        G,
+        carries=(("x-request-id", "a"),),
+        lacks=("x-gnomon-shadow", "x_gnomon_shadow"),
     ),
     "proxies before us": passes(
-        "rule 15", get(
+        "rule 15",
+        get(
             b"X-Forwarded-For: 10.1.1.1\r\nX-Forwarded-For: 10.1.1.2\r\nX-Forwarded-Proto: https\r\n"
             b"X-Forwarded-Host: shop\r\nX_Forwarded_For: 10.9.9.9\r\n"
-        ), G,
+        ),
+        G,
         carries=(
             ("x-forwarded-for", "10.1.1.1, 10.1.1.2, 127.0.0.1"),
             ("x-forwarded-proto", "https"),
@@ -225,7 +240,9 @@ FIELDS = {
         lacks=("x_forwarded_for",),
     ),
     "Forwarded": passes(
-        "RFC 7239, 4", get(b'Forwarded: for=10.1.1.1\r\n'), G,
+        "RFC 7239, 4",
+        get(b"Forwarded: for=10.1.1.1\r\n"),
+        G,
         carries=(("forwarded", 'for=10.1.1.1, for=127.0.0.1;host="x";proto=http'),),
     ),
     "content that nobody reads": passes(
@@ -274,16 +291,17 @@ CHUNKED = {
         "RFC 9112, 7.1", req(TE, b"00A\r\n0123456789\r\nb\r\nhello world\r\n000\r\n\r\n"), b"0123456789hello world"
     ),
     "extensions": passes("RFC 9112, 7.1.1", req(TE, b'1;a=b\r\na\r\n2;c;d="e;f"\r\nbc\r\n0;g\r\n\r\n'), b"abc"),
-    "a request in a chunk": passes(
-        "RFC 9112, 7.1", req(TE, b"%x\r\n%b\r\n0\r\n\r\n" % (len(HIDDEN), HIDDEN)), HIDDEN
-    ),
+    "a request in a chunk": passes("RFC 9112, 7.1", req(TE, b"%x\r\n%b\r\n0\r\n\r\n" % (len(HIDDEN), HIDDEN)), HIDDEN),
     "a trailer": passes(
         "RFC 9112, 7.1.2", req(TE, b"3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n"), b"abc", trailers=(("x-sum", "1"),)
     ),
     "trailers that may not be": passes(
         "RFC 9110, 6.5.1",
-        req(TE, b"3\r\nabc\r\n0\r\nHost: y\r\nAuthorization: s\r\nx-gnomon-shadow: 1\r\nConnection: a\r\nX-A: 1\r\n\r\n"),
-        b"abc", trailers=(("x-a", "1"),),
+        req(
+            TE, b"3\r\nabc\r\n0\r\nHost: y\r\nAuthorization: s\r\nx-gnomon-shadow: 1\r\nConnection: a\r\nX-A: 1\r\n\r\n"
+        ),
+        b"abc",
+        trailers=(("x-a", "1"),),
     ),
     "no number": broken("RFC 9112, 7.1", req(TE, b"x\r\nabc\r\n0\r\n\r\n")),
     "no number behind a chunk": broken("RFC 9112, 7.1", req(TE, b"3\r\nabc\r\nx\r\n")),
@@ -318,39 +336,58 @@ CONNECTIONS = {
     "1.0 without Host": passes("RFC 9112, 3.2", get(version=b"HTTP/1.0", host=b""), G, keeps=False),
     "1.0 with two Hosts": refused("RFC 9112, 3.2", 400, get(version=b"HTTP/1.0", host=b"Host: x\r\nHost: x\r\n")),
     "Expect": passes(
-        "RFC 9110, 10.1.1", req(b"Expect: 100-continue\r\n" + CL3, b"abc"), b"abc",
+        "RFC 9110, 10.1.1",
+        req(b"Expect: 100-continue\r\n" + CL3, b"abc"),
+        b"abc",
         carries=(("expect", "100-continue"),),
     ),
     "Expect in 1.0": passes(
-        "RFC 9110, 10.1.1", req(b"Expect: 100-continue\r\n" + CL3, b"abc", b"POST /predict HTTP/1.0"), b"abc",
-        keeps=False, lacks=("expect",),
+        "RFC 9110, 10.1.1",
+        req(b"Expect: 100-continue\r\n" + CL3, b"abc", b"POST /predict HTTP/1.0"),
+        b"abc",
+        keeps=False,
+        lacks=("expect",),
     ),
     "three in a row": passes(
         "RFC 9112, 9.3.2", get() + req(CL3, b"abc") + req(TE, CHUNKS) + get(), G, b"abc", b"abc", G
     ),
-    "HEAD between two": passes(
-        "RFC 9112, 9.3.2", get() + req(start=b"HEAD /p HTTP/1.1") + get(), G, b"HEAD /p ", G
-    ),
+    "HEAD between two": passes("RFC 9112, 9.3.2", get() + req(start=b"HEAD /p HTTP/1.1") + get(), G, b"HEAD /p ", G),
     "sixty in a row": passes("rule 2", get() * 60, *[G] * 60),
     "ninety in a row": Request(
-        "rule 2", get() * 90, (200,) * 64 + (503,), (G,) * 64,
-        {"seen": 65, "passed": 64, "refused:overloaded": 1}, keeps=False,
+        "rule 2",
+        get() * 90,
+        (200,) * 64 + (503,),
+        (G,) * 64,
+        {"seen": 65, "passed": 64, "refused:overloaded": 1},
+        keeps=False,
     ),
     "empty lines between": passes("RFC 9112, 2.2", get() + b"\r\n\r\n" + get(), G, G),
     "an empty line behind a body": passes("RFC 9112, 2.2", req(CL3, b"abc\r\n") + get(), b"abc", G),
     "one behind close": passes("RFC 9112, 9.6", get(b"Connection: close\r\n") + HIDDEN, G, keeps=False),
     "one behind 1.0": passes("RFC 9112, 9.3", get(version=b"HTTP/1.0") + HIDDEN, G, keeps=False),
     "a bad one behind a good one": Request(
-        "rule 1", req(CL3, b"abc") + get(host=b""), (200, 400), (b"POST /predict abc",),
-        {"seen": 1, "handed_over": 1, "invalid_head": 1}, keeps=False,
+        "rule 1",
+        req(CL3, b"abc") + get(host=b""),
+        (200, 400),
+        (b"POST /predict abc",),
+        {"seen": 1, "handed_over": 1, "invalid_head": 1},
+        keeps=False,
     ),
     "a broken one behind a good one": Request(
-        "rule 1", get() + req(TE, b"x\r\n"), (200, 400), (G,),
-        {"seen": 2, "passed": 1, "guarded:invalid_body": 1}, keeps=False,
+        "rule 1",
+        get() + req(TE, b"x\r\n"),
+        (200, 400),
+        (G,),
+        {"seen": 2, "passed": 1, "guarded:invalid_body": 1},
+        keeps=False,
     ),
     "more than its length": Request(
-        "RFC 9112, 6.3", req(CL3, b"abc\x01"), (200, 400), (b"POST /predict abc",),
-        {"seen": 1, "handed_over": 1, "invalid_head": 1}, keeps=False,
+        "RFC 9112, 6.3",
+        req(CL3, b"abc\x01"),
+        (200, 400),
+        (b"POST /predict abc",),
+        {"seen": 1, "handed_over": 1, "invalid_head": 1},
+        keeps=False,
     ),
     "h2c": passes("rule 2", get(H2C), G, lacks=("upgrade", "http2-settings", "connection")),
     "h2c with a length": passes("rule 2", req(H2C + CL3, b"abc"), b"abc", lacks=("upgrade",)),
@@ -358,9 +395,7 @@ CONNECTIONS = {
     "h2c with a request in its body": passes(
         "rule 2", req(H2C + b"Content-Length: %d\r\n" % len(HIDDEN), HIDDEN), HIDDEN
     ),
-    "h2c, another and h2c": passes(
-        "rule 2", req(H2C + CL3, b"abc") + get() + req(H2C + TE, CHUNKS), b"abc", G, b"abc"
-    ),
+    "h2c, another and h2c": passes("rule 2", req(H2C + CL3, b"abc") + get() + req(H2C + TE, CHUNKS), b"abc", G, b"abc"),
     "h2c and close": passes("rule 2", get(b"Connection: Upgrade, close\r\nUpgrade: h2c\r\n"), G, keeps=False),
     "h2c in 1.0": passes(
         "RFC 9110, 7.8", get(b"Connection: keep-alive, Upgrade\r\nUpgrade: h2c\r\n", version=b"HTTP/1.0"), G
@@ -378,13 +413,14 @@ CONNECTIONS = {
         "RFC 6455, 4.1", get(WEBSOCKET, version=b"HTTP/1.0"), G, keeps=False, lacks=("upgrade",)
     ),
     "a WebSocket that the model refuses": passes(
-        "what follows is for it alone", get(WEBSOCKET) + HIDDEN, G, keeps=False,
+        "what follows is for it alone",
+        get(WEBSOCKET) + HIDDEN,
+        G,
+        keeps=False,
         carries=(("upgrade", "websocket"), ("connection", "Upgrade")),
     ),
     "half a head": Request("rule 13", get()[:-2], (), (), {}, keeps=False, leaves=True),
-    "half a length": Request(
-        "rule 3", req(CL3, b"ab"), (), (), {"seen": 1, "cancelled": 1}, keeps=False, leaves=True
-    ),
+    "half a length": Request("rule 3", req(CL3, b"ab"), (), (), {"seen": 1, "cancelled": 1}, keeps=False, leaves=True),
     "half a chunk": Request(
         "rule 3", req(TE, b"3\r\nab"), (), (), {"seen": 1, "cancelled": 1}, keeps=False, leaves=True
     ),
