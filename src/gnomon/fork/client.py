@@ -102,7 +102,9 @@ class Client(Wire):
         if self.lingers is not None:
             self.lingers.cancel()
         queue, self._queue = self._queue, deque()
-        self._reading = None
+        reading, self._reading = self._reading, None
+        if reading is not None and reading.unsettled:
+            reading.left()
         for item in queue:
             if isinstance(item, Exchange):
                 item.left()
@@ -291,7 +293,9 @@ class Client(Wire):
             reading.complete(self._trailers)
             if self._trailers:
                 self._trailers = []
-            if not reading.head.keep_alive and not reading.head.websocket:
+            if reading.over:
+                self.deaf = True  # its answer has ended the connection already
+            elif not reading.head.keep_alive and not reading.head.websocket:
                 self.deaf = True  # it said that nothing follows
 
     # answering -----------------------------------------------------------------------------------------------------
@@ -308,6 +312,7 @@ class Client(Wire):
                 self.close()  # it said itself that nothing follows
             else:
                 self.linger()
+                self.deaf = not exchange.unsettled
             for item in queue:  # what was asked after it is not answered: the client has to ask again
                 if isinstance(item, Exchange):
                     item.left()

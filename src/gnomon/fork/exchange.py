@@ -36,6 +36,7 @@ class Exchange:
 
     __slots__ = (
         "_copy",
+        "_early",
         "_first_byte",
         "_passed",
         "_rechunk",
@@ -85,6 +86,7 @@ class Exchange:
         self._passed = 0  # bytes of the body
         self._repeated = False
         self._repeat: list[bytes] | None = None  # what was sent of the body, where it may be sent again
+        self._early: tuple[Outcome, str, int] | None = None  # production was done before the request was whole
         self._copy: Copy | None = None
         slots = self.serving.ledger.slots
         slots[SEEN] += 1
@@ -211,6 +213,8 @@ class Exchange:
                 self._copy.request_complete()
             except Exception as error:  # noqa: BLE001  see _bug
                 self._bug(error)
+            if self._early is not None:
+                self._hand_over(*self._early)
         limit = self.gateway.first_byte_us
         if limit is not None and not self.answered and not self.over:
             self._first_byte = self.gateway.loop.call_later(limit / 1e6, self._silent)
@@ -256,12 +260,16 @@ class Exchange:
     def broken(self, status: int, detail: str) -> None:
         """The request's body is not valid, or does not come: `status` says how, if nothing was answered yet."""
         self._drop_copy("guarded:invalid_body")
+        if self.over:  # it was answered before it was whole: the answer stands
+            return
         self._end_upstream()
         self._give_up(status, detail)
 
     def left(self) -> None:
         """The client is gone: nobody waits for the answer."""
         if self.over:
+            if self._early is not None:
+                self._drop_copy("guarded:answered_early")
             return
         self._drop_copy("cancelled")
         self._end_upstream()
@@ -350,14 +358,19 @@ class Exchange:
 
     def _settle(self, outcome: Outcome, detail: str) -> None:
         """Production is done with it: what is copied goes to the runner."""
+        if self._copy is None:
+            return
+        now = self.gateway.clock()
+        if self.request_done:
+            self._hand_over(outcome, detail, now)
+        else:  # the candidate is to get the same request: the client is listened to until it is whole
+            self._early = (outcome, detail, now)
+
+    def _hand_over(self, outcome: Outcome, detail: str, now: int) -> None:
         copy = self._copy
         if copy is None:
             return
-        if not self.request_done:  # the candidate cannot get the same request: nobody has the rest of it
-            self._drop_copy("guarded:invalid_body")
-            return
         try:
-            now = self.gateway.clock()
             started = self.started_us or now
             copy.hand_over(outcome, self.status, latency_us=now - started, started_us=started, detail=detail)
         except Exception as error:  # noqa: BLE001  see _bug
@@ -370,6 +383,11 @@ class Exchange:
         self._end_upstream()
         self._settle(outcome, detail)
         self._give_up(504 if outcome == "timeout" else 502, f"{self.serving.epoch.serving}: {detail}")
+
+    @property
+    def unsettled(self) -> bool:
+        """It was answered, and what the client still sends of it is wanted for its copy."""
+        return self._early is not None and not self.request_done and self._copy is not None
 
     def _timed_out(self) -> None:
         self.upstream_failed("timeout", "no complete answer within its time limit")

@@ -59,8 +59,9 @@ def read(path: Path) -> Counters:
             alive = True
         content = file.read(SIZE)
     # The lock first, the counts after it: what a dead gateway counted last is in the file by now.
-    if len(content) < SIZE:
+    if len(content) <= PAGE:
         raise ValueError(f"{path} is not complete: {len(content)} of {SIZE} bytes")
+    content = content.ljust(SIZE, b"\0")  # an earlier version knew fewer states, and counted none of the later ones
     header = json.loads(content[:PAGE].rstrip(b"\0\n "))
     numbers = struct.unpack_from(f"<{len(SLOTS) + len(GATEWAY_STATES)}q", content, PAGE)
     fixed = dict(zip(SLOTS, numbers, strict=False))

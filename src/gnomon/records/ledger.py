@@ -26,6 +26,7 @@ GATEWAY_STATES: Final = (
     "shed:unavailable",  # the runner was down and nothing could be kept
     "shed:paused",
     "shed:bug",  # an exception in Gnomon's own shadow code
+    "guarded:answered_early",  # production answered, and the client never sent the rest of its request
 )
 """Final states that a gateway counts, in the order of their slots in the counter file. Append only."""
 

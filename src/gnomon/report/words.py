@@ -35,6 +35,7 @@ STATES: Final = {
     "guarded:too_large": "production's request or answer was over the cap for copies",
     "guarded:unreadable_coding": "a content coding that is not read",
     "guarded:invalid_body": "the body is not what the protocol says",
+    "guarded:answered_early": "production answered before the request was whole, and the rest never came",
     "guarded:upgrade": "the connection changed its protocol",
     "cancelled": "the client left before production's answer was complete",
     "shed:memory": "the memory for copies was full",
