@@ -1,6 +1,7 @@
 """Connections from clients: parse requests, answer them in their order, hold back who sends too fast."""
 
 import asyncio
+import re
 from collections import deque
 from typing import TYPE_CHECKING, Final, cast
 
@@ -45,6 +46,8 @@ class Client(Wire):
 
     __slots__ = (
         "_ahead",
+        "_before",
+        "_data",
         "_headers",
         "_parser",
         "_queue",
@@ -77,6 +80,8 @@ class Client(Wire):
         self._headers: Headers = []
         self._trailers: Headers = []
         self._url = b""
+        self._data = b""  # what is being parsed
+        self._before: list[bytes] = []  # what came of the same head earlier
         self._unread = 0  # bytes since the last whole head or piece of a body
         self._replay: bytes | None = None
         self._upgrading = False
@@ -127,13 +132,14 @@ class Client(Wire):
         first = self._queue[0] if self._queue else None
         return first.connection if isinstance(first, Exchange) else None
 
-    def data_received(self, data: bytes) -> None:
+    def data_received(self, data: bytes) -> None:  # noqa: C901  every read pays for a call
         if self.deaf:
             return
         if self._upgrading:
             self._beyond_http(data)
             return
         self._unread += len(data)
+        self._data = data
         self.feeding = self.heard = True
         try:
             self._parser.feed_data(data)
@@ -142,6 +148,10 @@ class Client(Wire):
         except httptools.HttpParserError as error:
             self._invalid(error)
         self.feeding = False
+        if self._url:  # of a head that is not complete
+            self._before.append(data)
+        elif self._before:
+            self._before = []
         if self._unread > HEAD_LIMIT and not self.deaf:
             self._too_long()
         if self._queue:
@@ -186,16 +196,18 @@ class Client(Wire):
         if isinstance(error, httptools.HttpParserCallbackError):  # ours, not theirs
             self.gateway.bug(error.__context__ if isinstance(error.__context__, Exception) else error)
             status, detail = 500, "a fault in the gateway"
-        reading = self._reading
-        if reading is None:
-            self._refuse_head(status, detail)
+        if self._reading is None:
+            if len(self._url) > LINE_LIMIT:
+                self._too_long()
+            else:
+                self._refuse_head(status, detail)
             return
         self._break_off(status, detail)
 
     def _too_long(self) -> None:
         """A head, a chunk's extension or a trailer without an end."""
         reading = self._reading
-        if reading is None and len(self._url) > LINE_LIMIT and not self._headers:
+        if reading is None and len(self._url) > LINE_LIMIT:
             self._refuse_head(414, f"the target has more than {LINE_LIMIT} bytes")
         elif reading is None:
             self._refuse_head(431, f"the head has more than {HEAD_LIMIT} bytes")
@@ -249,6 +261,8 @@ class Client(Wire):
             keep_alive=parser.should_keep_alive(),
             upgrade=upgrade,
         )
+        if url + b" HTTP/" not in self._data and not self._is_http(url):
+            head = Refusal(505, "only HTTP is spoken here; use HTTP/1.1", None)
         if isinstance(head, Refusal):
             self._refuse_head(head.status, head.detail, head.state)
             return
@@ -274,6 +288,10 @@ class Client(Wire):
             exchange.go()
         elif len(queue) >= _HOLD_AT:
             self.hold()
+
+    def _is_http(self, url: bytes) -> bool:
+        """Whether the request line says so: llhttp takes RTSP and ICE for it, and does not tell."""
+        return re.search(re.escape(url) + rb" +HTTP/", b"".join([*self._before, self._data])) is not None
 
     def on_body(self, data: bytes) -> None:
         self._unread = 0
