@@ -84,7 +84,7 @@ def anywhere(chance, data):
 
 @pytest.fixture(scope="module")
 def around(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("fuzz")
+    folder = tmp_path_factory.mktemp("broken")
     with contextlib.ExitStack() as stack:
         model = Model()
         stack.callback(model.close)
