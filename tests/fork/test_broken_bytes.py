@@ -17,7 +17,8 @@ from tests.fork.test_differential import INPUTS
 
 ROUNDS = int(os.environ.get("GNOMON_FUZZ", "400"))
 SEEDS = range(4)
-SMALL = {name: data for name, data in INPUTS.items() if len(data) < 5_000}
+SMALL = {name: data for name, data in INPUTS.items() if len(data) < 5_000 and b"HEAD" not in data}
+"""Whoever reads the answers has to know which of them is to HEAD: that is for the table."""
 ODD = [
     b"\r",
     b"\n",
@@ -124,7 +125,7 @@ def test_no_answer_gets_anything_ill_formed_out_of_the_gateway(around, seed):
             if data.startswith((b"POST ", b"GET ", b"HEAD ")):
                 return [data]
             said.append(broken(chance, data))
-            return anywhere(chance, said[-1])
+            return said[-1:]  # whole: what a model says late is taken for its next answer, by every HTTP/1.1 client
 
         outcome = around[1].outcome(SMALL[name], cut)
         check(around, outcome, (name, said))

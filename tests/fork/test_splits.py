@@ -118,15 +118,21 @@ def requests(draw):
     return wire, messages
 
 
+INTERIM = [
+    b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n",
+    b"HTTP/1.1 100 Continue\r\n\r\n",
+    b"HTTP/1.0 100 Continue\r\n\r\n",
+    b"HTTP/1.1 103 Early Hints\r\nConnection: close\r\n\r\n",
+]
+
+
 @st.composite
 def answers(draw):
-    """Bytes of one answer with perhaps another before it, and what it says."""
+    """Bytes of one answer with perhaps others before it, and what it says."""
     status = draw(st.sampled_from([200, 201, 400, 404, 500, 503]))
     fields = draw(FIELDS)
     start = f"HTTP/1.1 {status} OK"
-    early = draw(
-        st.sampled_from([b"", b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"])
-    )
+    early = b"".join(draw(st.lists(st.sampled_from(INTERIM), max_size=3)))
     if draw(st.booleans()):
         body = draw(BODIES)
         wire, trailers = head(start, [*fields, ("Content-Length", len(body))]) + body, ()

@@ -31,15 +31,17 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_answer",
+        "_closing",
         "_free",
         "_headers",
         "_held",
-        "_interim",
+        "_interims",
         "_parser",
         "_reason",
         "_silent",
         "_skip_body",
         "_spoiled",
+        "_tail",
         "_trailing",
         "_unread",
         "exchange",
@@ -67,7 +69,9 @@ class Connection(asyncio.Protocol):
         self._free = False  # its answer is whole, and another request may follow
         self._spoiled = False  # nobody knows what its next byte would mean
         self._held = False
-        self._interim = False  # an answer before the real one said that the connection closes; llhttp believes it
+        self._interims = 0  # 1xx answers in what is being parsed
+        self._closing = False  # the last of them said that the connection closes
+        self._tail = b""  # the last bytes before it, of a head that is not complete
         self._skip_body = False
         self._silent = True  # nothing came for this exchange yet
         self.reused = False
@@ -101,7 +105,7 @@ class Connection(asyncio.Protocol):
         if self.exchange is not None:
             self.exchange.client.unhold()
 
-    def data_received(self, data: bytes) -> None:
+    def data_received(self, data: bytes) -> None:  # noqa: C901  every read pays for a call
         exchange = self.exchange
         if exchange is None:  # a model that speaks unasked cannot be trusted with the next request
             self.close()
@@ -118,13 +122,16 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserUpgrade as upgrade:
             self._upgraded(exchange, data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
-            if self._interim:
-                self._renew()
-                self.data_received(_after_head(data))
+            if self._closing:
+                self.data_received(self._renew(data))
                 return
             self._invalid(error)
-        if self._interim:
-            self._renew()
+        if self._interims:
+            if self._closing:
+                self._renew(data)
+            self._interims = 0
+        if self._answer is None:
+            self._tail = (self._tail + data)[-3:]
         if self._unread > _HEAD_LIMIT and self.exchange is not None:
             self._fail(_TOO_LONG)
         client.flush()
@@ -136,9 +143,18 @@ class Connection(asyncio.Protocol):
             self._free = False
             self.pool.put(self)
 
-    def _renew(self) -> None:
-        self._interim = False
+    def _renew(self, data: bytes) -> bytes:
+        """Parse what follows the 1xx answers anew; the rest of `data`.
+
+        One of them may have said that the connection closes. It cannot: the answer is still to come (RFC 9110, 15.2).
+        But llhttp believes it.
+        """
         self._parser = httptools.HttpResponseParser(self)
+        *_, rest = (self._tail + data).split(b"\r\n\r\n", self._interims)
+        self._interims = 0
+        self._closing = False
+        self._tail = b""
+        return rest
 
     def _invalid(self, error: httptools.HttpParserError) -> None:
         if isinstance(error, httptools.HttpParserCallbackError):  # ours, not the model's
@@ -164,6 +180,7 @@ class Connection(asyncio.Protocol):
         self._answer = None
         self._silent = True
         self._unread = 0
+        self._tail = b""
         exchange.begin(self)
 
     def write(self, data: bytes) -> None:
@@ -262,7 +279,8 @@ class Connection(asyncio.Protocol):
                 self._finish(exchange, answer)
         elif answer.status != 101:
             exchange.informational(answer)
-            self._interim = not self._parser.should_keep_alive()
+            self._interims += 1
+            self._closing = not self._parser.should_keep_alive()
 
     def _finish(self, exchange: "Exchange", answer: AnswerHead) -> None:
         self._free = self._parser.should_keep_alive() and exchange.request_done
@@ -288,14 +306,6 @@ class Connection(asyncio.Protocol):
         poll = select.poll()  # the loop may not have looked yet; whatever there is to read, an end or a byte, spoils it
         poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN | select.POLLRDHUP)
         return not poll.poll(0)
-
-
-def _after_head(data: bytes) -> bytes:
-    """What follows the head that ends in these bytes; they may begin in the middle of its last line ends."""
-    for rest in (b"\r\n", b"\n\r\n"):
-        if data.startswith(rest):
-            return data[len(rest) :]
-    return data[1:] if data.startswith(b"\nHTTP/") else data[data.index(b"\r\n\r\n") + 4 :]
 
 
 def _trusting(ca_file: str | None) -> ssl.SSLContext:
