@@ -147,7 +147,7 @@ def test_a_slow_disk(one):
 def full_disk(pids):
     """No file of these processes, and of those that they start, can grow: not the inbox, the log, or what they say."""
     for pid in pids:
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
     try:
         yield
     finally:
@@ -251,7 +251,7 @@ def test_supervisor_gateways_and_runner_killed_together(fresh):
 
 def test_production_that_dies_in_the_middle_of_its_answers_costs_the_same_with_and_without_the_shadow(fresh):
     fresh.production.behave("dies now and then")
-    fresh.place.gnomon("pause", "fraud")
+    fresh.place.gnomon("pause", "fraud", "--reason", "a drill")
     fresh.ask(100)
     without = len(fresh.failures)
     fresh.place.gnomon("resume", "fraud")
