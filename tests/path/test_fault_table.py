@@ -7,8 +7,10 @@ import os
 import resource
 import signal
 import sqlite3
+import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -47,7 +49,7 @@ def rigged(folder, **options):
             process.terminate()
             try:
                 process.wait(20)
-            except Exception:
+            except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
 
@@ -66,7 +68,7 @@ def fresh(tmp_path):
 
 
 def files(pid: int) -> int:
-    return len(os.listdir(f"/proc/{pid}/fd"))
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 @pytest.mark.parametrize("fault", CANDIDATE)
