@@ -19,7 +19,7 @@ FAULTY = Path(__file__).parent / "faulty.py"
 BUDGET = 512 << 10
 """Bytes of copies that a gateway may hold: little, so that a fault fills it."""
 GROWTH = 24 << 20
-"""Bytes by which a gateway may grow under a fault: the budget, its encoded form, buffers, and what an allocator keeps."""
+"""Bytes by which a gateway may grow under a fault: the budget, encoded too, buffers, and what an allocator keeps."""
 PAD = "x" * 1500
 CLIENTS = 3
 

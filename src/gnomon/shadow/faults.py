@@ -7,8 +7,9 @@ from typing import Final, TextIO
 
 
 class Words:
-    """Standard error that may fail: on a full disk the word for it cannot be written either, and that must cost no more
-    than the word. Takes the place of `sys.stderr` in a process that has to go on.
+    """Standard error that may fail: on a full disk the word for it cannot be written either.
+
+    That must cost no more than the word, so this takes the place of `sys.stderr` in a process that has to go on.
     """
 
     def __init__(self, stream: TextIO) -> None:
