@@ -25,6 +25,7 @@ from gnomon.errors import GnomonError, StateError
 from gnomon.plan import load
 from gnomon.records.plan import Plan
 from gnomon.records.process import RunnerConfig
+from gnomon.shadow.faults import Words
 from gnomon.shadow.inbox import Inbox, path_of
 from gnomon.shadow.runner import Runner
 
@@ -40,6 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="gnomon.processes.runner", description="Gnomon's runner.")
     parser.add_argument("--config", type=Path, required=True, help="the JSON file of a RunnerConfig")
     config_path = parser.parse_args(arguments).config
+    with contextlib.redirect_stderr(Words(sys.stderr)):
+        return _serve(config_path)
+
+
+def _serve(config_path: Path) -> int:
     try:
         config = msgspec.json.decode(config_path.read_bytes(), type=RunnerConfig)
         plan = load.from_document(msgspec.json.decode(config.plan_document))

@@ -34,13 +34,17 @@ _OURS: Final = frozenset(
 HEAD_LIMIT: Final = 64 * 1024
 BODY_LIMIT: Final = 1 << 20
 IDLE_SECONDS: Final = 4.0
+STALL_SECONDS: Final = 0.1
+"""A timer that comes later than this says that this process stood still, and nothing about the arm."""
 _MAY_HAVE_NO_BODY: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})
 
 
 class Call:
     """One call that is under way. `done` is called once with its answer, unless it is cancelled before."""
 
-    __slots__ = ("caller", "connection", "data", "done", "head_only", "opening", "over", "started_us", "timer")
+    __slots__ = (
+        "caller", "connection", "data", "done", "due", "head_only", "opening", "over", "stalled", "started_us", "timer",
+    )  # fmt: skip
 
     def __init__(self, caller: "Caller", data: bytes, *, head_only: bool, done: Done) -> None:
         self.caller = caller
@@ -50,6 +54,9 @@ class Call:
         self.connection: Connection | None = None
         self.opening: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
+        self.due = 0.0
+        self.stalled = False
+        """Its time went on while we stood still: an answer that had come in time was read after its end."""
         self.started_us = 0
         self.over = False
 
@@ -92,8 +99,8 @@ class Connection(asyncio.Protocol):
     """One connection to the arm; one call at a time."""
 
     __slots__ = (
-        "_body", "_call", "_caller", "_complete", "_head_size", "_headers", "_keep", "_parser", "_size", "_spoiled",
-        "_status", "_transport", "_until_close", "idle_since", "reused",
+        "_beside", "_body", "_call", "_caller", "_complete", "_head_size", "_headers", "_keep", "_parser", "_size",
+        "_spoiled", "_status", "_transport", "_until_close", "idle_since", "reused",
     )  # fmt: skip
 
     def __init__(self, caller: "Caller") -> None:
@@ -109,7 +116,7 @@ class Connection(asyncio.Protocol):
     def _clear(self) -> None:
         self._headers: list[tuple[str, str]] = []
         self._body: list[bytes] = []
-        self._status = self._size = self._head_size = 0
+        self._status = self._size = self._head_size = self._beside = 0
         self._until_close = self._complete = self._keep = False
 
     def start(self, call: Call) -> None:
@@ -166,6 +173,7 @@ class Connection(asyncio.Protocol):
             return
         if not self._status:
             self._head_size += len(data)
+        size = self._size
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -174,12 +182,16 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             call.fail("reset", f"the answer is not valid HTTP: {error}")
             return
+        # Since the last byte of a body: the parser keeps what it reads of one trailer, however long it is.
+        self._beside = self._beside + len(data) if self._size == size else 0
         if self._complete:
             self._finish(call)
         elif self._size > self._caller.body_limit:
             call.fail("too_large", f"the answer is larger than {self._caller.body_limit} bytes")
         elif not self._status and self._head_size > HEAD_LIMIT:
             call.fail("too_large", f"the answer's head is larger than {HEAD_LIMIT} bytes")
+        elif self._status and self._beside > HEAD_LIMIT:
+            call.fail("too_large", f"the answer's head or its trailers are larger than {HEAD_LIMIT} bytes")
 
     def _finish(self, call: Call) -> None:
         assert self._transport is not None
@@ -266,7 +278,7 @@ class Caller:
         """Send a copy of `request`; `done` gets the answer, later, whatever becomes of the call."""
         call = Call(self, self._message(request), head_only=request.method == "HEAD", done=done)
         self._calls.add(call)
-        call.timer = self._loop.call_later(self._timeout, self._timed_out, call)
+        self._limit(call, self._timeout)
         while self._idle:
             connection = self._idle.pop()
             if not connection.usable:
@@ -307,7 +319,17 @@ class Caller:
         for connection in list(self._idle):
             connection.close()
 
+    def _limit(self, call: Call, seconds: float) -> None:
+        call.due = self._loop.time() + seconds
+        call.timer = self._loop.call_at(call.due, self._timed_out, call)
+
     def _timed_out(self, call: Call) -> None:
+        overslept = self._loop.time() - call.due
+        if overslept > STALL_SECONDS and not call.stalled:
+            # We were stopped or starved. Timers come before what is there to be read: the arm gets back what we lost.
+            call.stalled = True
+            self._limit(call, min(overslept, self._timeout))
+            return
         call.fail("timeout", f"no complete answer within {self._timeout:g} s")
 
     async def _open(self, call: Call) -> None:

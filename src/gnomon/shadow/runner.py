@@ -225,6 +225,8 @@ class Runner:
 
     def _answered(self, work: Work, answer: Answer) -> None:
         self._in_flight -= 1
+        if work.call is not None and work.call.stalled:  # our time, not the arm's: no latency gate may count it
+            work.late = True
         work.call = None
         work.observation = answer
         if work.answer is not None:

@@ -172,6 +172,18 @@ async def _run(
 
 
 async def _start_all(running: Running, predecessors: list[Path], *, say: Say) -> None:
+    # Production waits for no runner: an earlier one may take its time to end, this one to recover.
+    shadow = asyncio.create_task(_start_runner(running, say=say))
+    try:
+        await running.gateways.start()
+        await shadow
+    finally:
+        shadow.cancel()
+    for path in predecessors:  # gateways of a supervisor that died: their successors accept now
+        await asyncio.to_thread(control.ask, path, {"drain": True})
+
+
+async def _start_runner(running: Running, *, say: Say) -> None:
     settings = running.settings
     await _end_orphan_runner(settings, say)
     config = write(settings.run_dir / "runner.json", runner_config_of(settings, running.trial))
@@ -181,9 +193,6 @@ async def _start_all(running: Running, predecessors: list[Path], *, say: Say) ->
     if not runner.ready:  # fail open: production is served, unshadowed, and the ledger says so
         say(f"runner is not ready: {children.last_words(runner)}; production is served, copies wait or are shed")
     running.watching = asyncio.create_task(children.watch(runner, say))
-    await running.gateways.start()
-    for path in predecessors:  # gateways of a supervisor that died: their successors accept now
-        await asyncio.to_thread(control.ask, path, {"drain": True})
 
 
 async def _stop_all(running: Running, *, say: Say) -> None:
@@ -293,7 +302,10 @@ def runner_config_of(settings: Settings, trial: Trial) -> RunnerConfig:
 
 
 async def _end_orphan_runner(settings: Settings, say: Say) -> None:
-    """End the runner of a supervisor that died: it holds the socket and the inbox, and its successor needs both."""
+    """End the runner of a supervisor that died: it holds the socket and the inbox, and its successor needs both.
+
+    One that does not end is killed: what it has acknowledged is in the inbox, and gateways send the rest again.
+    """
     with socket.socket(socket.AF_UNIX) as connection:
         try:
             connection.connect(str(settings.run_dir / "runner.sock"))
@@ -303,23 +315,46 @@ async def _end_orphan_runner(settings: Settings, say: Say) -> None:
             credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
             pid, uid, _ = struct.unpack("3i", credentials)
             if uid == os.getuid():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGTERM)
+                _signal(pid, signal.SIGTERM)
+                _signal(pid, signal.SIGCONT)  # one that is stopped would not even hear it
     path = settings.run_dir / "runner.sock.lock"
     if not path.exists():
         return
     with path.open("r+") as lock:
-        for attempt in range(int(RUNNER_PATIENCE * 10)):
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                if attempt == 0:
-                    holder = lock.read().strip() or "unknown"
-                    say(
-                        f"the runner of an earlier gnomon serve (process {holder}) still writes what it has; "
-                        f"waiting for it, at most {RUNNER_PATIENCE:g} s"
-                    )
-                await asyncio.sleep(0.1)
-            else:
-                return
-    raise StateError(f"an earlier runner does not end ({path} is held); end it, then serve again")
+        if _free(lock):
+            return
+        holder = lock.read().strip()
+        say(
+            f"the runner of an earlier gnomon serve (process {holder or 'unknown'}) still writes what it has; "
+            f"waiting for it, at most {RUNNER_PATIENCE:g} s"
+        )
+        if await _until_free(lock, RUNNER_PATIENCE):
+            return
+        if holder.isdigit():  # it holds the lock, so the number is its own
+            say(f"process {holder} does not end and is killed")
+            _signal(int(holder), signal.SIGKILL)
+        if not await _until_free(lock, 5.0):
+            say(f"an earlier runner does not end ({path} is held); end it: nothing is shadowed before")
+
+
+async def _until_free(lock: TextIO, seconds: float) -> bool:
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    while not _free(lock):
+        if loop.time() > end:
+            return False
+        await asyncio.sleep(0.1)
+    return True
+
+
+def _free(lock: TextIO) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _signal(pid: int, number: int) -> None:
+    with contextlib.suppress(OSError):
+        os.kill(pid, number)
