@@ -3,6 +3,7 @@
 A rule is a section of an RFC, or ours (rules 1 to 3 and 15 to 17 of the fork). Answers are in `conformance_answers`.
 """
 
+import re
 from typing import NamedTuple
 
 
@@ -25,6 +26,12 @@ class Request(NamedTuple):
     trailers: tuple[tuple[str, str], ...] = ()
     leaves: bool = False
     """The client goes when it has sent this."""
+    endless: bool = False
+    """What would follow would be a part of it."""
+
+
+P = b"POST /predict "
+_LINE = re.compile(rb"[A-Z-]+ [/*]")
 
 
 def req(lines=b"", body=b"", start=b"POST /predict HTTP/1.1", host=b"Host: x\r\n"):
@@ -37,21 +44,21 @@ def get(lines=b"", target=b"/p", version=b"HTTP/1.1", host=b"Host: x\r\n"):
 
 def passes(why, data, *reached, keeps=True, **more):
     """It reaches the model; `reached` is a body, or all that the model gets: method, target, body."""
-    found = tuple(each if b" /" in each[:12] or b" *" in each[:9] else b"POST /predict " + each for each in reached)
+    found = tuple(each if _LINE.match(each) else P + each for each in reached)
     copied = sum(each.startswith(b"POST /predict") for each in found)
     counts = {"seen": len(found), "handed_over": copied, "passed": len(found) - copied}
     return Request(why, data, (200,) * len(found), found, counts, keeps, **more)
 
 
-def refused(why, status, data, state="invalid_head"):
+def refused(why, status, data, state="invalid_head", **more):
     """The gateway answers by itself, and no model sees anything of it."""
     counts = {state: 1} if state == "invalid_head" else {"seen": 1, state: 1}
-    return Request(why, data, (status,), (), counts, keeps=False)
+    return Request(why, data, (status,), (), counts, keeps=False, **more)
 
 
-def broken(why, data, status=400):
+def broken(why, data, status=400, **more):
     """The head is good and the body is not: no model gets it whole."""
-    return Request(why, data, (status,), (), {"seen": 1, "guarded:invalid_body": 1}, keeps=False)
+    return Request(why, data, (status,), (), {"seen": 1, "guarded:invalid_body": 1}, keeps=False, **more)
 
 
 CL3 = b"Content-Length: 3\r\n"
@@ -98,15 +105,15 @@ START_LINES = {
     "two spaces before the target": passes("RFC 9112, 3: may be taken, is not passed on", get(target=b" /p"), G),
     "two spaces before the version": passes("RFC 9112, 3: may be taken, is not passed on", get(target=b"/p "), G),
     "a target of 15 kB": passes("rule 3", get(target=b"/" + b"a" * 15_000), b"GET /" + b"a" * 15_000 + b" "),
-    "a target of 20 kB": refused("rule 2", 414, get(target=b"/" + b"a" * 20_000), "refused:too_large"),
-    "a target without an end": refused("rule 2", 414, b"GET /" + b"a" * 90_000),
+    "a target of 20 kB": refused("rule 2", 414, get(target=b"/" + b"a" * 20_000)),
+    "a target without an end": refused("rule 2", 414, b"GET /" + b"a" * 90_000, endless=True),
     "HTTP/0.9": refused("rule 2", 505, get(version=b"HTTP/0.9")),
     "no version": refused("rule 2", 505, b"GET /p\r\n\r\n"),
     "HTTP/1.2": refused("rule 2", 505, get(version=b"HTTP/1.2")),
     "HTTP/2.0": refused("rule 2", 505, get(version=b"HTTP/2.0")),
     "HTTP/1.10": refused("RFC 9112, 2.3", 400, get(version=b"HTTP/1.10")),
     "http/1.1": refused("RFC 9112, 2.3", 400, get(version=b"http/1.1")),
-    "the preface of HTTP/2": refused("rule 2", 505, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+    "the preface of HTTP/2": refused("rule 2", 400, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
     "TLS": refused("rule 1", 400, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
     "NULs": refused("rule 1", 400, b"\0" * 16 + get()),
     "an empty line first": passes("RFC 9112, 2.2", b"\r\n" + get(), G),
@@ -145,10 +152,9 @@ FIELDS = {
     "one line ends in LF": refused("RFC 9112, 2.2: may be taken", 400, get(b"X-A: 1\n")),
     "the head ends in LF": refused("RFC 9112, 2.2: may be taken", 400, get()[:-2] + b"\n"),
     "lines end in CR": refused("RFC 9112, 2.2", 400, get().replace(b"\r\n", b"\r")),
-    "a head of 80 kB": refused(
-        "rule 2", 431, get(b"".join(b"X-%d: " % n + b"a" * 1000 + b"\r\n" for n in range(80))), "refused:too_large"
-    ),
-    "a head without an end": refused("rule 2", 431, get(b"X-A: " + b"a" * 90_000)[:-4]),
+    "a head of 80 kB": refused("rule 2", 431, get(b"".join(b"X-%d: " % n + b"a" * 1000 + b"\r\n" for n in range(80)))),
+    "a target of 90 kB": refused("rule 2", 414, get(target=b"/" + b"a" * 90_000)),
+    "a head without an end": refused("rule 2", 431, get(b"X-A: " + b"a" * 90_000)[:-4], endless=True),
     "a header of 60 kB": passes("rule 3", get(b"X-A: " + b"a" * 60_000 + b"\r\n"), G),
     "two hundred headers": passes("rule 3", get(b"".join(b"X-%d: 1\r\n" % n for n in range(200))), G),
     "eight bits in a value": passes("RFC 9110, 5.5", get(b"X-A: \xc3\xa9\r\n"), G, carries=(("x-a", "\xc3\xa9"),)),
@@ -183,7 +189,7 @@ FIELDS = {
     ),
     "hop-by-hop headers": passes(
         "RFC 9110, 7.6.1",
-        get(b"TE: trailers\r\nKeep-Alive: timeout=9\r\nProxy-Connection: close\r\nVia: 1.1 y\r\n"),
+        get(b"TE: trailers\r\nKeep-Alive: timeout=9\r\nProxy-Connection: keep-alive\r\nVia: 1.1 y\r\n"),
         G,
         carries=(("via", "1.1 y"),),
         lacks=("te", "keep-alive", "proxy-connection"),
@@ -228,7 +234,7 @@ FRAMING = {
     "a length with tabs": passes("RFC 9112, 5.1", req(b"Content-Length:\t3\t\r\n", b"abc"), b"abc"),
     "a length of GET": passes("RFC 9110, 9.3.1", req(CL3, b"abc", b"GET /p HTTP/1.1"), b"GET /p abc"),
     "a length of DELETE": passes("RFC 9110, 9.3.5", req(CL3, b"abc", b"DELETE /p HTTP/1.1"), b"DELETE /p abc"),
-    "a request in a body": passes("RFC 9112, 6.3", req(b"Content-Length: %d\r\n" % len(HIDDEN), HIDDEN), HIDDEN),
+    "a request in a body": passes("RFC 9112, 6.3", req(b"Content-Length: %d\r\n" % len(HIDDEN), HIDDEN), P + HIDDEN),
     "two equal lengths": refused("RFC 9112, 6.3", 400, req(CL3 * 2, b"abc")),
     "two lengths": refused("RFC 9112, 6.3", 400, req(CL3 + b"Content-Length: 2\r\n", b"abc")),
     "a list of lengths": refused("RFC 9112, 6.3: may be taken", 400, req(b"Content-Length: 3, 3\r\n", b"abc")),
@@ -261,7 +267,9 @@ CHUNKED = {
         "RFC 9112, 7.1", req(TE, b"00A\r\n0123456789\r\nb\r\nhello world\r\n000\r\n\r\n"), b"0123456789hello world"
     ),
     "extensions": passes("RFC 9112, 7.1.1", req(TE, b'1;a=b\r\na\r\n2;c;d="e;f"\r\nbc\r\n0;g\r\n\r\n'), b"abc"),
-    "a request in a chunk": passes("RFC 9112, 7.1", req(TE, b"%x\r\n%b\r\n0\r\n\r\n" % (len(HIDDEN), HIDDEN)), HIDDEN),
+    "a request in a chunk": passes(
+        "RFC 9112, 7.1", req(TE, b"%x\r\n%b\r\n0\r\n\r\n" % (len(HIDDEN), HIDDEN)), P + HIDDEN
+    ),
     "a trailer": passes(
         "RFC 9112, 7.1.2", req(TE, b"3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n"), b"abc", trailers=(("x-sum", "1"),)
     ),
@@ -287,11 +295,11 @@ CHUNKED = {
     "a chunk too long": broken("RFC 9112, 7.1", req(TE, b"3\r\nabcd\r\n0\r\n\r\n")),
     "an extension with a LF": broken("RFC 9112, 7.1.1", req(TE, b"3;a\nb\r\nabc\r\n0\r\n\r\n")),
     "an extension with a NUL": broken("RFC 9112, 7.1.1", req(TE, b"3;a\0b\r\nabc\r\n0\r\n\r\n")),
-    "an extension without an end": broken("rule 2", req(TE, b"3;" + b"a" * 90_000), 431),
+    "an extension without an end": broken("rule 2", req(TE, b"3;" + b"a" * 600_000), 431, endless=True),
     "a length as a trailer": broken("RFC 9110, 6.5.1", req(TE, b"3\r\nabc\r\n0\r\nContent-Length: 9\r\n\r\n")),
     "a coding as a trailer": broken("RFC 9110, 6.5.1", req(TE, b"3\r\nabc\r\n0\r\n" + TE + b"\r\n")),
     "a trailer with a NUL": broken("RFC 9110, 5.5", req(TE, b"3\r\nabc\r\n0\r\nX-A: \0\r\n\r\n")),
-    "a trailer without an end": broken("rule 2", req(TE, b"0\r\nX-A: " + b"a" * 90_000), 431),
+    "a trailer without an end": broken("rule 2", req(TE, b"0\r\nX-A: " + b"a" * 600_000), 431, endless=True),
     "an end in LF": broken("RFC 9112, 7.1", req(TE, b"3\r\nabc\r\n0\n\n")),
 }
 
@@ -323,14 +331,6 @@ CONNECTIONS = {
     ),
     "HEAD between two": passes("RFC 9112, 9.3.2", get() + req(start=b"HEAD /p HTTP/1.1") + get(), G, b"HEAD /p ", G),
     "sixty in a row": passes("rule 2", get() * 60, *[G] * 60),
-    "ninety in a row": Request(
-        "rule 2",
-        get() * 90,
-        (200,) * 64 + (503,),
-        (G,) * 64,
-        {"seen": 65, "passed": 64, "refused:overloaded": 1},
-        keeps=False,
-    ),
     "empty lines between": passes("RFC 9112, 2.2", get() + b"\r\n\r\n" + get(), G, G),
     "an empty line behind a body": passes("RFC 9112, 2.2", req(CL3, b"abc\r\n") + get(), b"abc", G),
     "one behind close": passes("RFC 9112, 9.6", get(b"Connection: close\r\n") + HIDDEN, G, keeps=False),
@@ -363,12 +363,15 @@ CONNECTIONS = {
     "h2c with a length": passes("rule 2", req(H2C + CL3, b"abc"), b"abc", lacks=("upgrade",)),
     "h2c with chunks": passes("rule 2", req(H2C + TE, CHUNKS), b"abc", lacks=("upgrade",)),
     "h2c with a request in its body": passes(
-        "rule 2", req(H2C + b"Content-Length: %d\r\n" % len(HIDDEN), HIDDEN), HIDDEN
+        "rule 2", req(H2C + b"Content-Length: %d\r\n" % len(HIDDEN), HIDDEN), P + HIDDEN
     ),
     "h2c, another and h2c": passes("rule 2", req(H2C + CL3, b"abc") + get() + req(H2C + TE, CHUNKS), b"abc", G, b"abc"),
     "h2c and close": passes("rule 2", get(b"Connection: Upgrade, close\r\nUpgrade: h2c\r\n"), G, keeps=False),
     "h2c in 1.0": passes(
-        "RFC 9110, 7.8", get(b"Connection: keep-alive, Upgrade\r\nUpgrade: h2c\r\n", version=b"HTTP/1.0"), G
+        "RFC 9110, 7.8",
+        get(b"Connection: keep-alive, Upgrade\r\nUpgrade: h2c\r\n", version=b"HTTP/1.0"),
+        G,
+        keeps=False,
     ),
     "h2c with a broken body": broken("rule 1", req(H2C + TE, b"x\r\n")),
     "an upgrade to TLS": passes("rule 2", get(b"Connection: Upgrade\r\nUpgrade: TLS/1.0\r\n"), G, lacks=("upgrade",)),

@@ -33,6 +33,7 @@ class Got(NamedTuple):
     number: int
     connection: int
     message: Message
+    raw: bytes
 
     @property
     def line(self):
@@ -100,15 +101,15 @@ class ModelConnection(asyncio.Protocol):
                 message, rest = found
                 if not message.whole and b"?early " not in message.start:
                     return
-                self.data = rest
-                self._answer(message)
+                raw, self.data = self.data[: len(self.data) - len(rest)], rest
+                self._answer(message, raw)
         except Invalid as error:
             self.model.invalid.append((str(error), self.data))
             self.transport.abort()
 
-    def _answer(self, message):
+    def _answer(self, message, raw):
         model = self.model
-        got = Got(len(model.got), self.number, message)
+        got = Got(len(model.got), self.number, message, raw)
         model.got.append(got)
         told = model.told.get(message.start.split(b" ")[1])
         if told is None:
@@ -116,7 +117,8 @@ class ModelConnection(asyncio.Protocol):
             return
         data, end = told
         for piece in model.pieces(data.replace(ME, got.mark)):
-            self.transport.write(piece)
+            if not self.transport.is_closing():
+                self.transport.write(piece)
         if end == "resets":
             linger = struct.pack("ii", 1, 0)
             self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
@@ -129,8 +131,8 @@ class ModelConnection(asyncio.Protocol):
 class Client:
     """A client that takes nothing ill-formed, and knows how its connection ended."""
 
-    def __init__(self, port):
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+    def __init__(self, port, address="127.0.0.1"):
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=10, source_address=(address, 0))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.data = b""
         self.end = ""
@@ -200,7 +202,7 @@ def check_request(got):
     assert names["host"] == names["x-gnomon-id"] == 1
     assert names["content-length"] + names["transfer-encoding"] <= 1
     assert re.fullmatch("[0-9a-f]{32}", value(message, "x-gnomon-id"))
-    assert not {"keep-alive", "te", "proxy-connection", "http2-settings"} & names.keys()
+    assert not {"keep-alive", "te", "proxy-connection"} & names.keys()
     assert [name for name in names if name.replace("_", "-").startswith("x-gnomon-")] == ["x-gnomon-id"]
     assert {value(message, "upgrade"), value(message, "connection")} in ({None}, {"websocket", "Upgrade"})
     assert not [name for name, _ in message.trailers if name.startswith(("x-gnomon", "host", "content-length", "auth"))]
@@ -260,7 +262,9 @@ WAYS = {"whole": whole, "bytes": bytewise} | {f"split {n}": randomly(n) for n in
 class Rig:
     """A gateway, the model behind it, the receiving end beside it, and an innocent client."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, method=b"POST"):
+        self.method = method
+        """Of the requests that are the tests' own."""
         self.model = Model()
         self.receiver = Receiver(folder / "runner.sock")
         self.gateway = Gateway(folder, self.model.port).start()
@@ -268,7 +272,7 @@ class Rig:
         self._number = 0
         self.counted = Counter()
         """What the ledger must say by now."""
-        self._frames = 0
+        self._frames = self._errors = self.canaries = 0
         self.canary()
 
     def close(self):
@@ -289,12 +293,14 @@ class Rig:
     def canary(self):
         """A request of the innocent client gets its own answer; the message it was for the model."""
         target = self.new_target(b"canary")
-        self._innocent.send([b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi" % target])
+        self._innocent.send([b"%b %b HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n" % (self.method, target)])
         (answer,) = self._innocent.answers([b"POST"], 1)
+        assert answer.start == b"HTTP/1.1 200 OK", answer
         got = self.found(target)
-        assert (answer.start, answer.body) == (b"HTTP/1.1 200 OK", got.mark)
+        assert answer.body == got.mark
         assert value(answer, "x-gnomon-id") == value(got.message, "x-gnomon-id")
         self.counted += HANDED
+        self.canaries += 1
         return got
 
     def followed(self, client, target):
@@ -310,7 +316,7 @@ class Rig:
             time.sleep(0.001)
         assert now == self.counted
         assert self.model.invalid == []
-        assert self.gateway.errors() == ""
+        assert self.gateway.errors()[self._errors :] == ""
         since, self._frames = self.receiver.frames[self._frames :], len(self.receiver.frames)
         requests = {frame.request.id: frame.request for frame in since if hasattr(frame, "request")}
         copies = [
@@ -325,6 +331,7 @@ class Rig:
         self.model.told = {}
         time.sleep(0.5)
         self.counted, self._frames = self._ledger(), len(self.receiver.frames)
+        self._errors = len(self.gateway.errors())
         self.model.invalid.clear()
 
     def _ledger(self):
@@ -334,7 +341,7 @@ class Rig:
 
     def last(self, target):
         """The request that follows a row, and lets the gateway close."""
-        return b"POST %b HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n" % target
+        return b"%b %b HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n" % (self.method, target)
 
     def talk(self, data, methods, count, *, keeps, piped, leaves=False):
         """Send the pieces, and the request that follows; the answers before its own, and how the connection ended."""
@@ -393,6 +400,8 @@ class Rig:
         assert model.said.wait(10)
         model.told = {}
         self.counted += Counter(seen=1) + Counter({row.state: 1})
+        if piped and row.ahead and not row.keeps:
+            self.counted += Counter(seen=1, cancelled=1)
         canary = self.canary()
         copies = self.settle()
 
@@ -410,7 +419,8 @@ class Rig:
         assert [(copied.outcome, copied.status, copied.body) for _, copied in copies] == (
             [(*row.copied[:2], row.copied[2].replace(ME, got.mark))] if row.copied else []
         )
-        assert (got.connection == canary.connection) == row.reused
+        if not piped:  # else the request that followed took another connection, which is now the last one used
+            assert (got.connection == canary.connection) == row.reused
 
 
 @pytest.fixture(scope="module")
@@ -436,7 +446,7 @@ def test_a_request_comes_to_the_same_however_it_is_cut(rig, name):
     with alone(rig):
         for pieces in WAYS.values():
             rig.request(row, pieces)
-        if not row.leaves:
+        if not row.leaves and not row.endless:
             rig.request(row, whole, piped=True)
 
 
@@ -446,4 +456,5 @@ def test_an_answer_comes_to_the_same_however_it_is_cut(rig, name):
     with alone(rig):
         for pieces in WAYS.values():
             rig.answer(row, pieces)
-        rig.answer(row, whole, piped=True)
+        if not row.early:  # what would follow would be a part of it
+            rig.answer(row, whole, piped=True)

@@ -116,9 +116,9 @@ def client_head(answer: AnswerHead, *, id_: bytes, version: str, close: bool, re
 
 
 def switching_head(answer: AnswerHead, *, id_: bytes) -> bytes:
-    """A 101 for the client: its Connection and Upgrade are what it is about."""
-    lines = b"".join(name + b": " + value + b"\r\n" for name, value in answer.headers if meaning(name) != HOP)
-    return b"HTTP/1.1 101 %b\r\n%bx-gnomon-id: %b\r\n\r\n" % (answer.reason, lines, id_)
+    """A 101 for the client: nothing but WebSocket was asked for."""
+    ours = b"Connection: Upgrade\r\nUpgrade: websocket\r\nx-gnomon-id: " + id_
+    return b"HTTP/1.1 101 %b\r\n%b%b\r\n\r\n" % (answer.reason, b"".join(answer.lines), ours)
 
 
 def informational(answer: AnswerHead) -> bytes:

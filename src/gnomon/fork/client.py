@@ -267,7 +267,7 @@ class Client(Wire):
             self._refuse_head(head.status, head.detail, head.state)
             return
         if self._unread > HEAD_LIMIT and head_size(headers) > HEAD_LIMIT:
-            self._refuse_head(431, f"the head has more than {HEAD_LIMIT} bytes", "refused:too_large")
+            self._refuse_head(431, f"the head has more than {HEAD_LIMIT} bytes")
             return
         self._unread = 0
         limit = self.gateway.body_limit

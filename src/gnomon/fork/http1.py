@@ -92,7 +92,7 @@ def check_request(  # noqa: C901, PLR0911, PLR0912, PLR0915  every request pays 
     if version not in {"1.1", "1.0"}:
         return Refusal(505, f"HTTP/{version} is not spoken here; use HTTP/1.1", None)
     if len(url) > LINE_LIMIT:
-        return Refusal(414, f"the target has {len(url)} bytes, at most {LINE_LIMIT} are taken", "refused:too_large")
+        return Refusal(414, f"the target has more than {LINE_LIMIT} bytes", None)
     hosts = 0
     host = coding = wanted = tracing = forwarded = forwarded_for = forwarded_proto = forwarded_host = b""
     transfer: bytes | None = None
