@@ -23,6 +23,7 @@ from gnomon.records.process import Epoch, GatewayConfig, Upstream
 from tests.fork.conformance import REQUESTS
 from tests.fork.conformance_answers import ANSWERS, ME
 from tests.fork.differential_lines import REQUEST, STATUS, read_message
+from tests.fork.test_answers import resident_mib
 
 MARK = b"#000000"
 ECHO = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n" + MARK
@@ -282,6 +283,22 @@ def test_an_answer_of_the_table_may_be_cut_anywhere(rig, name):
         if not came.reset:
             assert same(came) == same(uncut), pieces
         assert (came.reset, came.counts, came.closed) == (uncut.reset, uncut.counts, uncut.closed), pieces
+
+
+def test_a_client_that_is_never_between_two_requests_costs_no_memory(around):
+    """Each of its pieces ends one request and begins the next."""
+    _, gateway, _ = around(routes=())
+    size = 200_000
+    rest = b" HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (size, b"x" * size)
+    before = resident_mib(gateway)
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as client:
+        client.sendall(b"POST /p")
+        for _ in range(150):
+            client.sendall(rest + b"POST /p")
+            got = b""
+            while not got.endswith(b"\r\n\r\nok"):
+                got += client.recv(1 << 16)
+    assert resident_mib(gateway) - before < 10
 
 
 # messages made up ----------------------------------------------------------------------------------------------------
