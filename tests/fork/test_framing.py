@@ -288,12 +288,12 @@ def test_an_answer_of_the_table_may_be_cut_anywhere(rig, name):
 def test_a_client_that_is_never_between_two_requests_costs_no_memory(around):
     """Each of its pieces ends one request and begins the next."""
     _, gateway, _ = around(routes=())
-    size = 200_000
+    size = 20_000  # one read takes it whole
     rest = b" HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (size, b"x" * size)
     before = resident_mib(gateway)
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as client:
         client.sendall(b"POST /p")
-        for _ in range(150):
+        for _ in range(1000):
             client.sendall(rest + b"POST /p")
             got = b""
             while not got.endswith(b"\r\n\r\nok"):
@@ -305,7 +305,9 @@ def test_a_client_that_is_never_between_two_requests_costs_no_memory(around):
 
 token = st.text("abcdefghijklmnopqrstuvwxyzABCXYZ0123456789-_.!~", min_size=1, max_size=12)
 text = st.text('abc XYZ09:;,="/()\t\xe9\xff', max_size=20).map(lambda each: each.strip(" \t"))
-fields = st.lists(st.tuples(token.map(lambda each: "x-" + each), text), max_size=4)
+ours = re.compile("gnomon[-_]|forwarded[-_]", re.IGNORECASE)
+names = token.filter(lambda each: not ours.match(each)).map(lambda each: "x-" + each)
+fields = st.lists(st.tuples(names, text), max_size=4)
 bodies = st.binary(max_size=80) | st.sampled_from(
     [b"0\r\n\r\n", b"\r\n" * 9, b"GET /hidden HTTP/1.1\r\nHost: x\r\n\r\n"]
 )

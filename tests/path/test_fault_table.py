@@ -17,6 +17,8 @@ import pytest
 from tests.path.conftest import Place, wait_for
 from tests.path.rig import CLIENTS, Rig
 
+SLOW = {"timeout"}
+"""On a machine that has much to do, any of them may not even be in time."""
 CANDIDATE = {
     "refuses": {"refused"},
     "resets": {"reset"},
@@ -78,7 +80,7 @@ def test_a_candidate_that(one, fault):
         asked = one.ask(120)
         one.adds_up()
         assert files(runner) < 64 + 40  # as many connections as calls may be in flight, and the runner's own files
-        assert set(one.outcomes(asked)) == CANDIDATE[fault]
+        assert CANDIDATE[fault] <= set(one.outcomes(asked)) <= CANDIDATE[fault] | SLOW
     assert one.failures == []
     assert one.place.pids()["runner"] == runner
     one.recovers()

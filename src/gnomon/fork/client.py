@@ -245,7 +245,7 @@ class Client(Wire):
     def on_header(self, name: bytes, value: bytes) -> None:
         (self._headers if self._reading is None else self._trailers).append((name, value))
 
-    def on_headers_complete(self) -> None:
+    def on_headers_complete(self) -> None:  # noqa: C901  every request pays for a call
         if self.deaf:
             return
         parser = self._parser
@@ -277,6 +277,8 @@ class Client(Wire):
         if upgrade and not head.websocket:
             self._replay = without_upgrade(head, url)
             return
+        if self._before:
+            self._before = []
         queue = self._queue
         if len(queue) >= READ_AHEAD:
             self._refuse_head(503, f"more than {READ_AHEAD} requests wait on this connection", "refused:overloaded")
