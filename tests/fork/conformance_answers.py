@@ -165,6 +165,12 @@ STATUSES = {
         103,
         (200, ME),
     ),
+    "empty lines and 103 that says close": gives(
+        "RFC 9110, 15.2: the last answer follows",
+        b"\r\n\r\n" + EARLY_HINTS.replace(b"Link: a", b"Connection: close") + OK + SEVEN,
+        103,
+        (200, ME),
+    ),
     "103 that says close, and no answer": bad(
         "RFC 9110, 15.2",
         EARLY_HINTS.replace(b"Link: a", b"Connection: close") + b"hello\r\n\r\n",
@@ -301,6 +307,10 @@ BODIES = {
 BEHIND = {
     "garbage behind a length": gives("rule 1", OK + SEVEN + b"garbage", reused=False),
     "an answer behind a length": gives("rule 1", OK + SEVEN + POISON, reused=False),
+    "half an answer behind a length": gives("rule 1", OK + SEVEN + b"HTTP/1.1 2", reused=False),
+    "an empty answer behind a length": gives(
+        "rule 1", OK + SEVEN + b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", reused=False
+    ),
     "an answer behind chunks": gives("rule 1", OK + TE + b"\r\n7\r\n" + ME + b"\r\n0\r\n\r\n" + POISON, reused=False),
     "an answer behind close": gives("rule 1", OK + b"Connection: close\r\n" + SEVEN + POISON, reused=False),
     "an answer behind length 0": gives("rule 1", OK + b"Content-Length: 0\r\n\r\n" + POISON, 200, reused=False),

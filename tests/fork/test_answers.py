@@ -13,27 +13,6 @@ from tests.fork.harness import wait_for
 
 POST = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
 
-ANSWERS = {
-    "a length": ([b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"], 200, b"hello", "ok"),
-    "chunks": (
-        [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"],
-        200,
-        b"hello",
-        "ok",
-    ),
-    "until close": ([b"HTTP/1.0 200 OK\r\n\r\nhel", b"lo", None], 200, b"hello", "ok"),
-    "nothing": ([b"HTTP/1.1 204 No Content\r\n\r\n"], 204, b"", "ok"),
-    "not modified": ([b"HTTP/1.1 304 Not Modified\r\nContent-Length: 99\r\n\r\n"], 304, b"", "ok"),
-    "early hints first": (
-        [b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"],
-        200,
-        b"hello",
-        "ok",
-    ),
-    "its own error": ([b"HTTP/1.1 500 Oops\r\nContent-Length: 5\r\n\r\nhello"], 500, b"hello", "5xx"),
-    "its own refusal": ([b"HTTP/1.1 422 No\r\nContent-Length: 5\r\n\r\nhello"], 422, b"hello", "4xx"),
-}
-
 
 def body_of(answer):
     """Status and body of the last answer in these bytes, by its own framing."""
@@ -50,59 +29,6 @@ def body_of(answer):
             body = body[int(size, 16) + 2 :]
         body = whole
     return int(head.split(b" ")[1]), body
-
-
-@pytest.mark.parametrize("name", ANSWERS)
-def test_an_answer_passes_whole_and_is_copied(around, name):
-    said, status, body, outcome = ANSWERS[name]
-    _, gateway, receiver = around(lambda head, _: said)
-
-    assert body_of(gateway.talk(POST)) == (status, body)
-
-    gateway.settled()
-    copied = next(f.answer for f in receiver.frames if isinstance(f, frames.Settled | frames.Exchange))
-    assert (copied.status, copied.body, copied.outcome) == (status, body, outcome)
-
-
-BROKEN = {
-    "closed before any byte": [None],
-    "reset": ["reset"],
-    "garbage": [b"hello\r\n\r\n"],
-    "a status of 999": [b"HTTP/1.1 999 X\r\nContent-Length: 0\r\n\r\n"],
-    "version 2.0": [b"HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n"],
-    "gzip as transfer coding": [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nxx", None],
-    "length and chunked": [b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"],
-    "a switch nobody asked for": [b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"],
-}
-
-
-@pytest.mark.parametrize("name", BROKEN)
-def test_an_answer_that_cannot_be_passed_on_is_a_502_and_a_failed_arm(around, name):
-    _, gateway, receiver = around(lambda head, _: BROKEN[name])
-
-    got = gateway.talk(POST)
-
-    assert got.startswith(b"HTTP/1.1 502 "), got
-    assert gateway.settled().handed_over == 1
-    copied = next(f.answer for f in receiver.frames if isinstance(f, frames.Settled | frames.Exchange))
-    assert copied.outcome == "reset"
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        [b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", None],
-        [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", None],
-        [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nZZ\r\n"],
-    ],
-)
-def test_a_truncated_answer_ends_without_its_end(around, said):
-    _, gateway, _ = around(lambda head, _: said)
-    got = gateway.talk(POST)
-    assert got.startswith(b"HTTP/1.1 200 ")
-    assert not got.endswith(b"0\r\n\r\n")
-    head, _, body = got.partition(b"\r\n\r\n")
-    assert b"Content-Length: 10" in head or body == b"4\r\nhalf\r\n"
 
 
 def test_bytes_after_an_answer_never_become_the_next_answer(around):

@@ -23,6 +23,7 @@ from tests.fork.conformance_answers import ANSWERS, ME
 from tests.fork.differential_lines import REQUEST, STATUS, Invalid, Message, read_message
 from tests.fork.harness import Gateway, Receiver
 
+PROBLEM = "application/problem+json"
 HANDED = Counter(seen=1, handed_over=1)
 """What a request of the tests' own counts as."""
 
@@ -217,7 +218,7 @@ def check_answer(message):
     assert [name for name in names if name.startswith("x-gnomon-")] in ([], ["x-gnomon-id"])
     if names["x-gnomon-id"]:
         assert re.fullmatch("[0-9a-f]{32}", value(message, "x-gnomon-id"))
-    if value(message, "content-type") == "application/problem+json":
+    if value(message, "content-type") == PROBLEM:
         assert value(message, "connection") == "close"
         assert not message.body or json.loads(message.body)["status"] == status_of(message)
 
@@ -383,6 +384,7 @@ class Rig:
             check_fields(got.message, row)
         for answer in answers:
             check_answer(answer)
+            assert (value(answer, "content-type") == PROBLEM) == (status_of(answer) != 200)
         on_route = [got for got in reached if got.line.startswith(b"POST /predict ")]
         assert [(copy.body, answer.status, answer.body) for copy, answer in copies] == [
             (got.message.body, 200, got.mark) for got in on_route[: row.counts.get("handed_over", 0)]
@@ -412,6 +414,7 @@ class Rig:
         assert [each.whole for each in answers] == [True] * (len(answers) - 1) + [not row.cut]
         for answer, (status, body) in zip(answers, row.gets, strict=True):
             check_answer(answer)
+            assert (value(answer, "content-type") == PROBLEM) == (status == 502)
             wanted = body.replace(ME, got.mark)
             assert answer.body == wanted or (status == 502) or (unframed and wanted.startswith(answer.body))
             assert status < 200 or value(answer, "x-gnomon-id") == value(got.message, "x-gnomon-id")

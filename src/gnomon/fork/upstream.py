@@ -26,22 +26,29 @@ _DOUBTFUL_SECONDS: Final = 0.02
 """A connection that was idle for longer is asked whether it is still there before it is used."""
 
 
+def _parser(connection: "Connection") -> httptools.HttpResponseParser:
+    """One that reads on after a 1xx that says that the connection closes: its answer is still to come (RFC 9110, 15.2).
+
+    After any other answer what follows spoils the connection, whatever it says.
+    """
+    parser = httptools.HttpResponseParser(connection)
+    parser.set_dangerous_leniencies(lenient_keep_alive=True)
+    return parser
+
+
 class Connection(asyncio.Protocol):
     """One connection to a model. Parses answers; hands their parts to the exchange it serves."""
 
     __slots__ = (
         "_answer",
-        "_closing",
         "_free",
         "_headers",
         "_held",
-        "_interims",
         "_parser",
         "_reason",
         "_silent",
         "_skip_body",
         "_spoiled",
-        "_tail",
         "_trailing",
         "_unread",
         "exchange",
@@ -60,7 +67,7 @@ class Connection(asyncio.Protocol):
         self.tunnel = False
         self.idle_since = 0.0
         self.idle_us = pool.idle_us
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser = _parser(self)
         self._headers: Headers = []
         self._trailing: Headers = []
         self._reason = b""
@@ -69,9 +76,6 @@ class Connection(asyncio.Protocol):
         self._free = False  # its answer is whole, and another request may follow
         self._spoiled = False  # nobody knows what its next byte would mean
         self._held = False
-        self._interims = 0  # 1xx answers in what is being parsed
-        self._closing = False  # the last of them said that the connection closes
-        self._tail = b""  # the last bytes before it, of a head that is not complete
         self._skip_body = False
         self._silent = True  # nothing came for this exchange yet
         self.reused = False
@@ -105,7 +109,7 @@ class Connection(asyncio.Protocol):
         if self.exchange is not None:
             self.exchange.client.unhold()
 
-    def data_received(self, data: bytes) -> None:  # noqa: C901  every read pays for a call
+    def data_received(self, data: bytes) -> None:
         exchange = self.exchange
         if exchange is None:  # a model that speaks unasked cannot be trusted with the next request
             self.close()
@@ -122,16 +126,7 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserUpgrade as upgrade:
             self._upgraded(exchange, data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
-            if self._closing:
-                self.data_received(self._renew(data))
-                return
             self._invalid(error)
-        if self._interims:
-            if self._closing:
-                self._renew(data)
-            self._interims = 0
-        if self._answer is None:
-            self._tail = (self._tail + data)[-3:]
         if self._unread > _HEAD_LIMIT and self.exchange is not None:
             self._fail(_TOO_LONG)
         client.flush()
@@ -142,19 +137,6 @@ class Connection(asyncio.Protocol):
             # taken for the answer to the next request.
             self._free = False
             self.pool.put(self)
-
-    def _renew(self, data: bytes) -> bytes:
-        """Parse what follows the 1xx answers anew; the rest of `data`.
-
-        One of them may have said that the connection closes. It cannot: the answer is still to come (RFC 9110, 15.2).
-        But llhttp believes it.
-        """
-        self._parser = httptools.HttpResponseParser(self)
-        *_, rest = (self._tail + data).split(b"\r\n\r\n", self._interims)
-        self._interims = 0
-        self._closing = False
-        self._tail = b""
-        return rest
 
     def _invalid(self, error: httptools.HttpParserError) -> None:
         if isinstance(error, httptools.HttpParserCallbackError):  # ours, not the model's
@@ -180,7 +162,6 @@ class Connection(asyncio.Protocol):
         self._answer = None
         self._silent = True
         self._unread = 0
-        self._tail = b""
         exchange.begin(self)
 
     def write(self, data: bytes) -> None:
@@ -279,13 +260,11 @@ class Connection(asyncio.Protocol):
                 self._finish(exchange, answer)
         elif answer.status != 101:
             exchange.informational(answer)
-            self._interims += 1
-            self._closing = not self._parser.should_keep_alive()
 
     def _finish(self, exchange: "Exchange", answer: AnswerHead) -> None:
         self._free = self._parser.should_keep_alive() and exchange.request_done
         if self._skip_body:  # this parser waits for a body, and would take the next answer for it
-            self._parser = httptools.HttpResponseParser(self)
+            self._parser = _parser(self)
         self._spoiled = not self._free
         self.exchange = None
         if answer.keep_alive and (found := _KEEP_ALIVE.search(answer.keep_alive)):
