@@ -23,6 +23,18 @@ class Front:
         added = {state: count for state, count in grown.items() if count}
         assert added == expected, f"the ledger grew by {added}, expected {expected}"
 
+    def kept(self, act):
+        """What `act` gave, once its exchange was handed over.
+
+        Who has read the last event may leave before the answer's end: then the exchange is cancelled, and asked again.
+        """
+        for _ in range(30):
+            before, found, after = self._sums(), act(), self._sums()
+            if after["handed_over"] > before["handed_over"]:
+                return found
+            assert after.get("cancelled", 0) > before.get("cancelled", 0)
+        raise AssertionError("no exchange was handed over")
+
     def _sums(self):
         sums = self._gateway.settled()
         assert sums.invalid_head == 0
