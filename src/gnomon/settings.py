@@ -19,6 +19,7 @@ from pydantic_settings import (
 )
 
 from gnomon.errors import GnomonError
+from gnomon.tls import trusting
 
 FILE = "gnomon.toml"
 _SOCKET_PATH_LIMIT = 79  # a unix socket's path holds 107 bytes; the longest name is `/gateway-4194304-999999.sock`
@@ -145,7 +146,7 @@ class Settings(BaseSettings):
             return
         do = "set GNOMON_CA_FILE to a PEM file of certificates, or leave it out"
         try:
-            ssl.create_default_context().load_verify_locations(self.ca_file)
+            trusting(self.ca_file)
         except ssl.SSLError as error:
             raise GnomonError(f"ca_file {self.ca_file} holds no certificate in PEM ({error.reason}); {do}") from error
         except OSError as error:

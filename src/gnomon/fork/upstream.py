@@ -3,7 +3,6 @@
 import asyncio
 import re
 import select
-import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import urlsplit
@@ -13,6 +12,7 @@ import httptools
 from gnomon.fork.answers import AnswerHead, check_answer
 from gnomon.fork.names import Headers, head_size
 from gnomon.records.process import Upstream
+from gnomon.tls import trusting
 
 if TYPE_CHECKING:
     from gnomon.fork.exchange import Exchange
@@ -245,9 +245,8 @@ class Connection(asyncio.Protocol):
         exchange, answer = self.exchange, self._answer
         if exchange is None or answer is None or answer.bodiless:
             self._spoiled = True  # bytes after the answer, or the body of one that has none
-        if exchange is None or answer is None or self._spoiled:
-            return
-        exchange.answer_body(data)
+        elif not self._spoiled:
+            exchange.answer_body(data)
 
     def on_message_complete(self) -> None:
         exchange, answer = self.exchange, self._answer
@@ -287,13 +286,6 @@ class Connection(asyncio.Protocol):
         return not poll.poll(0)
 
 
-def _trusting(ca_file: str | None) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if ca_file is not None:
-        context.load_verify_locations(ca_file)
-    return context
-
-
 class Pool:
     """Connections to one arm."""
 
@@ -305,7 +297,7 @@ class Pool:
         self.host = parts.hostname or ""
         self.port = parts.port or (443 if parts.scheme == "https" else 80)
         self.prefix = parts.path.rstrip("/").encode()
-        self.tls = _trusting(arm.ca_file) if parts.scheme == "https" else None
+        self.tls = trusting(arm.ca_file) if parts.scheme == "https" else None
         self.idle_us = idle_us
         self.bug = bug
         self._idle: list[Connection] = []

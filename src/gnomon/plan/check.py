@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from gnomon.plan.units import ONE, show_duration, show_share
 from gnomon.records import Record
 from gnomon.records.plan import Arm, ArmName, Gate, Plan
+from gnomon.tls import trusting
 
 PATIENCE_S: Final = 5.0
 """How long a model may take to answer a GET before it counts as not answering."""
@@ -152,10 +153,7 @@ def _get(url: str, path: str, headers: dict[str, str], patience_s: float, ca_fil
     host = parts.hostname or ""
     connection = http.client.HTTPConnection(host, parts.port, timeout=patience_s)
     if parts.scheme == "https":
-        context = ssl.create_default_context()
-        if ca_file is not None:
-            context.load_verify_locations(ca_file)
-        connection = http.client.HTTPSConnection(host, parts.port, timeout=patience_s, context=context)
+        connection = http.client.HTTPSConnection(host, parts.port, timeout=patience_s, context=trusting(ca_file))
     try:
         connection.request("GET", path, headers=headers)
         return connection.getresponse().status

@@ -6,7 +6,6 @@ client's own, and whether a connection that closed was a reused one. llhttp pars
 """
 
 import asyncio
-import ssl
 from collections.abc import Callable
 from typing import Final, cast
 from urllib.parse import urlsplit
@@ -15,6 +14,7 @@ import httptools
 
 from gnomon.clock import Clock
 from gnomon.records.frames import Answer, Outcome, Request
+from gnomon.tls import trusting
 
 Done = Callable[[Answer], None]
 
@@ -266,7 +266,7 @@ class Caller:
         self._timeout = timeout_us / 1e6
         self._host = parts.hostname or ""
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
-        self._tls = _trust(ca_file) if parts.scheme == "https" else None
+        self._tls = trusting(ca_file) if parts.scheme == "https" else None
         self._prefix = parts.path.rstrip("/")
         own = f"host: {parts.netloc.rpartition('@')[2]}\r\nx-gnomon-shadow: 1\r\n"
         self._own = own + (f"authorization: {authorization}\r\n" if authorization else "")
@@ -359,14 +359,6 @@ class Caller:
             lines.append(f"content-length: {len(request.body)}\r\n")
         lines.append(f"x-gnomon-id: {request.id.hex()}\r\n\r\n")
         return "".join(lines).encode("latin-1", "replace") + request.body
-
-
-def _trust(ca_file: str | None) -> ssl.SSLContext:
-    """What the system trusts, and the certificates in a file beside it."""
-    context = ssl.create_default_context()
-    if ca_file is not None:
-        context.load_verify_locations(ca_file)
-    return context
 
 
 def _outcome(status: int) -> Outcome:
