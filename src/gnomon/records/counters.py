@@ -11,6 +11,8 @@ import struct
 from pathlib import Path
 from typing import Final
 
+from msgspec import field
+
 from gnomon.records import Record
 from gnomon.records.ledger import GATEWAY_STATES
 
@@ -34,6 +36,18 @@ class Counters(Record, frozen=True, kw_only=True):
     frontier_us: int
     """Every sampled exchange of this instance with an earlier request time is acknowledged or final."""
     states: dict[str, int]
+    open: int = 0
+    """In flight or not acknowledged: seen = final + handed_over + open."""
+    answered: int = 0
+    """Answers of the serving arm, failed ones included."""
+    failed: int = 0
+    """Of them: 5xx, reset, refused, timeout."""
+    failed_us: int = 0
+    """When the last one failed; 0: none did."""
+    drawn: dict[str, int] = field(default_factory=dict)
+    """Coins tossed, by stratum."""
+    sampled: dict[str, int] = field(default_factory=dict)
+    """Of them: yes."""
 
     @property
     def final(self) -> int:

@@ -27,11 +27,22 @@ GATEWAY_STATES: Final = (
     "shed:paused",
     "shed:bug",  # an exception in Gnomon's own shadow code
     "guarded:answered_early",  # production answered, and the client never sent the rest of its request
+    "shed:off_slice",  # the shadow was off for a moment, to measure what it costs: counts as unsampled
 )
 """Final states that a gateway counts, in the order of their slots in the counter file. Append only."""
 
-RUNNER_STATES: Final = ("paired", "expired", "unaccounted")
-"""Final states that the runner counts. `unaccounted`: open in a gateway that died."""
+RUNNER_STATES: Final = (
+    "paired",
+    "expired",
+    "guarded:context",  # the request leans on what production alone holds
+    "guarded:side_effects",  # it would be carried out twice
+    "guarded:rewrite",  # what the candidate needs changed cannot be changed in it
+    "unaccounted",  # open in a gateway that died, or a row that the log can never take
+)
+"""Final states that the runner counts."""
+
+LOGGED_STATES: Final = frozenset(RUNNER_STATES) - {"unaccounted"}
+"""States of rows of `comparisons`."""
 
 LOST_STATES: Final = frozenset({"expired", "unaccounted", "shed:memory", "shed:unavailable", "shed:bug"})
 """Sampled, and no pair: the worst case is assumed (statistics: rule 6)."""
@@ -48,7 +59,8 @@ class LedgerRow(Record, frozen=True, kw_only=True):
     epoch: int
     stratum: str
     state: str
-    """A state, or `seen`, `handed_over`, `received`, `invalid_head`."""
+    """A state, or `seen`, `handed_over`, `received`, `invalid_head`, `open`; by stratum also `drawn` (its coin was
+    tossed) and `sampled` (it said yes)."""
     count: int
     watermark_us: int
     """Every sampled exchange with an earlier request time is in the log or final without a row."""

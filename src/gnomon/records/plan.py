@@ -15,6 +15,10 @@ OVERALL = "overall"
 OTHER = "other"
 MISSING = "missing"
 BELOW = "below"
+ALL = "all"
+"""The stratum of a plan without strata."""
+OTHERWISE = "otherwise"
+"""The stratum of what no declared value names."""
 
 
 class Selector(Record, frozen=True, kw_only=True):
@@ -28,6 +32,28 @@ class Selector(Record, frozen=True, kw_only=True):
         return f"{self.where}:{self.name}"
 
 
+class Rewrite(Record, frozen=True, kw_only=True):
+    """What a request looks like when it goes to the candidate, where that differs from what the client sent."""
+
+    paths: tuple[tuple[str, str], ...] = ()
+    """A request's path, and the path that the candidate gets; the query stays."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Lower-case name and value: set in place of the client's."""
+    body: tuple[tuple[str, str], ...] = ()
+    """JSON pointer (RFC 6901) and the JSON text of the value that is put there. `promote` refuses it (fork.md, 20)."""
+
+    def __bool__(self) -> bool:
+        return bool(self.paths or self.headers or self.body)
+
+
+class Identity(Record, frozen=True, kw_only=True):
+    """Where a model says which model it is: the answer to a GET, or one header of it."""
+
+    path: str
+    header: str | None = None
+    """Lower-case; None: the body is read."""
+
+
 class Arm(Record, frozen=True, kw_only=True):
     """One of the two models and where it is reached."""
 
@@ -37,6 +63,10 @@ class Arm(Record, frozen=True, kw_only=True):
     """Total time limit of one call; None: as long as production takes."""
     authorization_env: str | None = None
     """Name of the environment variable with this arm's own Authorization header (the user's is never captured)."""
+    identity: Identity | None = None
+    """None: a model that is exchanged behind its address is not noticed."""
+    rewrite: Rewrite = Rewrite()
+    """The candidate's alone."""
 
 
 class Route(Record, frozen=True, kw_only=True):
@@ -48,16 +78,61 @@ class Route(Record, frozen=True, kw_only=True):
     """Production may get a request once more, when a kept connection closed before any byte of the answer."""
 
 
+class Strata(Record, frozen=True, kw_only=True):
+    """Sampling classes: the text of a value in the request decides which rate its coin is held against."""
+
+    by: Selector
+    """In the path, the query, a header or the body (up to 64 KiB, as it came: a compressed body has no value)."""
+    rates: tuple[tuple[str, int], ...]
+    """Value and probability over 2**32; the value is the stratum's name."""
+    otherwise: int
+    """Of every other value, and of none: stratum `otherwise`."""
+
+
 class Fork(Record, frozen=True, kw_only=True):
     """How requests are copied."""
 
     mode: Literal["sync", "async"]
     shadow_rate: int
-    """Probability over 2**32."""
+    """Probability over 2**32, where there are no strata."""
     expires_after_us: int
     """A copy that has waited this long for the candidate is not called any more: it is ``expired``, a lost pair."""
     in_flight: int
     per_second: int | None
+    strata: Strata | None = None
+    sticky: Selector | None = None
+    """Requests with the same value share one coin; None, or no value: each has its own."""
+    headers: tuple[str, ...] = ()
+    """Lower-case names of further headers that a copy carries, to the candidate and into the log."""
+
+    @property
+    def rates(self) -> dict[str, int]:
+        """Probability over 2**32 by stratum: every one that a copy can be of."""
+        if self.strata is None:
+            return {ALL: self.shadow_rate}
+        return {**dict(self.strata.rates), OTHERWISE: self.strata.otherwise}
+
+
+class Guards(Record, frozen=True, kw_only=True):
+    """What a request must not hold to be shadowed honestly: something else than null, false or emptiness there."""
+
+    context: tuple[Selector, ...] = ()
+    """What it leans on is held by production alone: `guarded:context`."""
+    side_effects: tuple[Selector, ...] = ()
+    """It would be carried out twice: `guarded:side_effects`."""
+
+
+class Redaction(Record, frozen=True, kw_only=True):
+    """What the log never holds. Applies to requests and to both arms' answers."""
+
+    drop: tuple[Selector, ...] = ()
+    """`body:` (a JSON pointer in which `*` stands for every member or element), `header:` or `query:`."""
+    mask: tuple[Selector, ...] = ()
+    """Replaced by `***`."""
+    digest: tuple[Selector, ...] = ()
+    """Replaced by a digest keyed with a secret of the data folder: equal values stay equal."""
+    keep_bodies_us: int | None = None
+    """Bodies are removed from the log after this time; None: never."""
 
 
 class Segment(Record, frozen=True, kw_only=True):
@@ -175,6 +250,8 @@ class Plan(Record, frozen=True, kw_only=True):
     lost_ppm: int
     """A larger share of lost pairs in any cell makes the trial invalid."""
     alpha_ppm: int
+    guards: Guards = Guards()
+    record: Redaction = Redaction()
 
     @property
     def tests(self) -> tuple[Test, ...]:

@@ -3,6 +3,10 @@
 from typing import Literal
 
 from gnomon.records import Record
+from gnomon.records.plan import Selector, Strata
+
+PROBE_EPOCH = -1
+"""The epoch of probes: known-answer exchanges that take the real path to the built-in echo arm and count nowhere."""
 
 
 class Epoch(Record, frozen=True, kw_only=True):
@@ -21,6 +25,10 @@ class Upstream(Record, frozen=True, kw_only=True):
     authorization_env: str | None
     ca_file: str | None = None
     """Certificates that are trusted beside the system's, as PEM."""
+    paths: tuple[tuple[str, str], ...] = ()
+    """A request's path, and the path that this arm gets."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Lower-case name and value: set in place of the client's."""
 
 
 class GatewayConfig(Record, frozen=True, kw_only=True):
@@ -64,6 +72,16 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     """Bytes of a request's body that pass; over it: 413."""
     first_byte_us: int | None = None
     """From the request's last byte to the first of production's answer; over it: 504."""
+    strata: Strata | None = None
+    """In place of `shadow_rate`."""
+    sticky: Selector | None = None
+    slice_us: int = 0
+    """Length of a time slice; in one of each `slices` nothing is shadowed, to measure what that costs. 0: never."""
+    slices: int = 50
+    probe_url: str = ""
+    """The built-in echo arm; empty: no probes."""
+    probe_socket: str = ""
+    """Unix socket on which the supervisor sends probes."""
 
 
 class RunnerConfig(Record, frozen=True, kw_only=True):
@@ -81,5 +99,11 @@ class RunnerConfig(Record, frozen=True, kw_only=True):
     log_url: str
     flush_us: int = 5_000_000
     """Time between two appends to the log."""
+    probe_url: str = ""
+    """The built-in echo arm: what is called for exchanges of PROBE_EPOCH."""
+    redaction_key: str = ""
+    """Hex key of `record.digest`: a secret of the data folder."""
+    facts_file: str = ""
+    """Where the runner says after each flush how it is (records.facts.RunnerFacts, JSON); empty: nowhere."""
     ca_file: str | None = None
     """Certificates that are trusted beside the system's, as PEM."""

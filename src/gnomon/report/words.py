@@ -42,9 +42,13 @@ STATES: Final = {
     "shed:unavailable": "the runner was down and nothing could be kept",
     "shed:paused": "shadowing was paused",
     "shed:bug": "a fault in Gnomon's own shadow path",
+    "shed:off_slice": "the shadow was off for a moment, to measure what it costs; counts as not sampled",
     "paired": "both models were called and compared, failures included",
     "expired": "waited too long for the candidate",
-    "unaccounted": "open in a gateway that died",
+    "guarded:context": "it leans on what production alone holds",
+    "guarded:side_effects": "it would be carried out twice",
+    "guarded:rewrite": "what the candidate needs changed could not be changed in it",
+    "unaccounted": "open in a gateway that died, or the log could never take it",
 }
 """What became of a request, by its final state in the ledger."""
 
