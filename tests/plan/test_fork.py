@@ -146,6 +146,7 @@ CASES: list[tuple[tuple[str | int, ...], Any, str, str]] = [
     (("guards", "context"), "body:/thread", "guards.context", "must be a list"),
     (("guards", "context", 0), "path:1", "guards.context[0]", "reads path, where a guard does not look"),
     (("guards", "contxt"), ["body:/a"], "guards.contxt", "is not a key of a plan here"),
+    (("guards",), {"contxt": ["body:/a"]}, "guards.contxt", "is not a key of a plan here"),
     (("guards", "side_effects", 1), "body:/previous_response_id", "guards.side_effects[1]", "stands twice"),
     # record
     (("record",), {}, "record", "declares nothing"),

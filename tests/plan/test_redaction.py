@@ -38,6 +38,7 @@ def test_a_key_that_the_log_must_not_hold_is_refused(pointer: str, name: str, do
         (("output", "label"), FIELDS | {"ignore": ["/b"]}, "body:/r/a", "output.label.from"),
         (("output", "label"), FIELDS | {"ignore": ["/a/b"]}, "body:/r/a", "output.label.from"),
         (("output", "label"), FIELDS | {"ignore": ["/0/b"]}, "body:/r/*/b", "output.label.from"),
+        (("output", "label"), FIELDS | {"ignore": ["/*"]}, "body:/r/*", "output.label.from"),
     ],
 )
 def test_every_column_of_a_value_is_looked_at(path: tuple[str, ...], value: Any, redacted: str, key: str) -> None:
