@@ -121,12 +121,14 @@ class Batches:
         try:
             self._tables(items)
         except Exception as error:  # noqa: BLE001  as in `make`
-            if len(items) == 1:
-                return self._fitted(items[0], str(error) if isinstance(error, Unloggable) else named(error))
-            half = len(items) // 2
-            (first, bad), (second, worse) = self._sound(items[:half]), self._sound(items[half:])
-            return first + second, bad + worse
-        return [(each, each) for each in items], []
+            reason = str(error) if isinstance(error, Unloggable) else named(error)
+        else:
+            return [(each, each) for each in items], []
+        if len(items) == 1:
+            return self._fitted(items[0], reason)
+        half = len(items) // 2
+        (first, bad), (second, worse) = self._sound(items[:half]), self._sound(items[half:])
+        return first + second, bad + worse
 
     def _fitted(self, one: Item, reason: str) -> tuple[list[tuple[Item, Item]], list[tuple[Item, str]]]:
         for arms in ((1,), (0,), (0, 1)):

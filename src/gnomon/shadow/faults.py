@@ -62,7 +62,6 @@ class Faults:
 
 def named(error: BaseException) -> str:
     """The kind of an error, with what caused it."""
-    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    return name if cause is None else f"{name} because of {named(cause)}"
+    return name if error.__cause__ is None else f"{name} because of {named(error.__cause__)}"

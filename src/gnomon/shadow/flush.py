@@ -70,7 +70,7 @@ class Flush:
         self._full = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._pump: Callable[[], None] = lambda: None
-        self._opened = False
+        self._opened = self._stopping = False
         self._faults = Faults()
         self._reasons: set[str] = set()
         self._leaving: list[int] = []  # set aside, and not known to be out of the inbox yet
@@ -132,10 +132,10 @@ class Flush:
 
     async def stop(self) -> None:
         """Flush what there is, and end."""
+        self._stopping = True
+        self._full.set()
         if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await self._task
         await self._try()
         self._thread.shutdown(wait=True)
 
@@ -144,13 +144,9 @@ class Flush:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._full.wait(), self._every)
             self._full.clear()
-            # shielded: a drain waits for the flush that is under way
-            flush = asyncio.ensure_future(self._try())
-            try:
-                await asyncio.shield(flush)
-            except asyncio.CancelledError:
-                await flush
-                raise
+            if self._stopping:  # not cancelled: wait_for can swallow that, and a flush under way must end
+                return
+            await self._try()
             if self.problem:
                 await asyncio.sleep(min(1.0, self._every))
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +32,7 @@ class Health:
         self._last_failure = ""
         self._last_failure_us: int | None = None
         self._flushed = asyncio.Event()
+        self._stopping = False
         self._task: asyncio.Task[None] | None = None
         self._faults = Faults()
 
@@ -54,21 +56,20 @@ class Health:
 
     async def stop(self) -> None:
         """Write the last word."""
+        self._stopping = True
+        self._flushed.set()
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await self._task
 
     async def _run(self, path: Path, now: Now) -> None:
-        try:
-            while True:
-                await asyncio.to_thread(self._write, path, self._facts(now))
-                try:
-                    await asyncio.wait_for(self._flushed.wait(), EVERY_SECONDS)
-                except TimeoutError:
-                    continue
-                self._flushed.clear()
-        finally:
-            self._write(path, self._facts(now))
+        while True:
+            last = self._stopping
+            await asyncio.to_thread(self._write, path, self._facts(now))
+            if last:
+                return
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._flushed.wait(), EVERY_SECONDS)
+            self._flushed.clear()
 
     def _facts(self, now: Now) -> RunnerFacts:
         inbox, oldest_us, in_flight, problems = now()
