@@ -17,7 +17,7 @@ from gnomon.records.facts import RunnerFacts
 from gnomon.records.ledger import RUNNER_STATES
 from gnomon.records.plan import Guards, Redaction, Rewrite
 from gnomon.records.process import PROBE_EPOCH
-from gnomon.shadow import batches
+from gnomon.shadow import batches, flush
 from gnomon.shadow.inbox import Inbox
 from tests.protocols.builders import at
 from tests.shadow.parts import (
@@ -166,7 +166,8 @@ def test_a_planted_secret_is_in_no_table_no_program_log_and_once_logged_in_no_in
     assert any(SECRET in body for _, body in model.got)  # the candidate gets what the client sent
 
 
-def test_no_secret_stays_in_the_inbox_while_its_queue_is_never_empty(tmp_path, model):
+def test_no_secret_stays_in_the_inbox_while_its_queue_is_never_empty(tmp_path, model, monkeypatch):
+    monkeypatch.setattr(flush, "SCRUB_US", 50_000)
     with (
         running(tmp_path, document(model.url, in_flight=60), flush_us=20_000) as socket,
         Gateway(socket) as gateway,
@@ -181,8 +182,7 @@ def test_no_secret_stays_in_the_inbox_while_its_queue_is_never_empty(tmp_path, m
             return all(SECRET not in path.read_bytes() for path in Path(tmp_path).glob("inbox.db*"))
 
         wait_for(clean, 1.5)  # the call that hangs ends after 2 s
-        facts = Inbox(tmp_path / "inbox.db", trial="t.1").sums()
-        assert facts.open == {1: 1}
+        assert Inbox(tmp_path / "inbox.db", trial="t.1").sums().open == {1: 1}
 
 
 # probes ------------------------------------------------------------------------------------------------------------

@@ -34,6 +34,8 @@ T = TypeVar("T")
 ROWS: Final = 16_384
 BYTES: Final = 24 << 20
 """A batch of so many rows or bytes is appended before its time."""
+SCRUB_US: Final = 10_000_000
+"""The longest time that something of a logged exchange stays in the inbox's files, when it is never empty."""
 
 
 class Flush:
@@ -71,6 +73,7 @@ class Flush:
         self._task: asyncio.Task[None] | None = None
         self._pump: Callable[[], None] = lambda: None
         self._opened = self._stopping = False
+        self._scrubbed_us = 0
         self._faults = Faults()
         self._reasons: set[str] = set()
         self._leaving: list[int] = []  # set aside, and not known to be out of the inbox yet
@@ -244,7 +247,10 @@ class Flush:
         self.held -= len(seqs)
         await self._commits.settle()
         self._queue.removed(seqs)
-        await self._commits.run(self._inbox.scrub)  # every time: a queue that is never empty holds secrets, too
+        now_us = self._clock()
+        if not len(self._oldest) or now_us - self._scrubbed_us > SCRUB_US:  # some queues are never empty
+            self._scrubbed_us = now_us
+            await self._commits.run(self._inbox.scrub)
 
     async def _in_thread(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)
