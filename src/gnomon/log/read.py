@@ -65,7 +65,8 @@ def exchanges(log_url: str, ids: Sequence[str]) -> list[dict[str, Any]]:
     table = opened(log_url, "exchanges")
     if table is None or not ids:
         return []
-    parts = _parts(data_files(log_url, "exchanges", table), None, only=ds.field("id").isin(list(ids)))
+    wanted = pa.array(list(ids), pa.string())
+    parts = (part.filter(pc.is_in(part["id"], wanted)) for part in _parts(log_url, "exchanges", table, ids=ids))
     by_id = {row["id"]: row for part in parts for row in part.to_pylist()}
     return [by_id[each] for each in ids if each in by_id]
 
@@ -73,7 +74,7 @@ def exchanges(log_url: str, ids: Sequence[str]) -> list[dict[str, Any]]:
 def column(log_url: str, table: str, columns: Sequence[str]) -> pa.Table | None:
     """Some columns of the newest version of a table; None when it is not there."""
     there = opened(log_url, table)
-    return None if there is None else pa.concat_tables(_parts(data_files(log_url, table, there), columns))
+    return None if there is None else pa.concat_tables(_parts(log_url, table, there, columns))
 
 
 def transaction(log_url: str, table: str, application: str) -> int | None:
@@ -101,7 +102,7 @@ def ledger(log_url: str) -> list[LedgerRow]:
     if table is None:
         return []
     latest = tables.LEDGER.empty_table()
-    for part in _parts(data_files(log_url, "ledger", table), tables.LEDGER.names):
+    for part in _parts(log_url, "ledger", table):
         latest = _latest(pa.concat_tables([latest, part], promote_options="permissive"))
     return [LedgerRow(**row) for row in latest.to_pylist()]
 
@@ -205,20 +206,36 @@ def _check_files(folder: Path, table: DeltaTable) -> None:
 
 
 def _parts(
-    files: Sequence[str], columns: Sequence[str] | None, only: ds.Expression | None = None
+    log_url: str,
+    table: str,
+    there: DeltaTable,
+    columns: Sequence[str] | None = None,
+    *,
+    ids: Sequence[str] | None = None,
 ) -> Iterator[pa.Table]:
-    """Some columns of the rows, file by file and in pieces of bounded size.
+    """The rows, file by file and in pieces of bounded size; with `ids`, of row groups that may hold one of them.
 
     Raises IntegrityError that names the file that cannot be read.
     """
-    for file in files:
+    schema = pa.schema(there.schema())
+    wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])
+    for file in data_files(log_url, table, there):
         try:
-            source = ds.dataset([file], format="parquet")
-            wanted = None if columns is None else list(columns)
-            for batch in source.to_batches(columns=wanted, filter=only, use_threads=False, batch_readahead=1):
-                yield pa.Table.from_batches([batch])
+            for fragment in ds.dataset([file], format="parquet").get_fragments():
+                groups = [group.id for group in fragment.row_groups if ids is None or _may_hold(group.statistics, ids)]
+                if not groups:
+                    continue
+                found = fragment.subset(row_group_ids=groups)
+                for batch in found.to_batches(columns=wanted.names, use_threads=False, batch_readahead=1):
+                    # a file that an update wrote holds the same texts as another type
+                    yield pa.Table.from_batches([batch]).cast(wanted)
         except FileNotFoundError:
             raise IntegrityError(f"the data file {file} is missing from the log") from None
         except (pa.ArrowException, OSError) as error:
             reason = str(error).splitlines()[0]
             raise IntegrityError(f"the data file {file} is damaged or cannot be read: {reason}") from error
+
+
+def _may_hold(statistics: dict[str, dict[str, Any]] | None, ids: Sequence[str]) -> bool:
+    span = (statistics or {}).get("id")
+    return span is None or any(span["min"] <= each <= span["max"] for each in ids)
