@@ -2,12 +2,15 @@
 
 import shutil
 import stat
+import tempfile
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gnomon.errors import IntegrityError
 from gnomon.log import read, tables
@@ -153,6 +156,30 @@ def test_the_ledger_is_the_latest_row_of_each_count(url):
         ("g", 2, "seen", 8),
         ("h", 1, "seen", 1),
     ]
+
+
+COUNTS = st.lists(
+    st.lists(st.tuples(st.sampled_from("gh"), st.sampled_from(["seen", "paired"]), st.integers(1, 4)), min_size=1),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(max_examples=15, deadline=None)
+@given(flushes=COUNTS)
+def test_the_ledger_is_the_latest_row_of_each_count_in_whatever_file_it_is(flushes):
+    latest, count = {}, 0
+    with tempfile.TemporaryDirectory() as folder:
+        for number, flush in enumerate(flushes, 1):
+            rows = []
+            for instance, state, time_us in flush:
+                count += 1
+                rows.append({"instance": instance, "state": state, "time_us": time_us, "count": count})
+                place = (instance, state)
+                latest[place] = max(latest.get(place, (0, 0)), (time_us, count))
+            append(folder, "ledger", ledger(*rows), application="r", number=number)
+        found = {(row.instance, row.state): (row.time_us, row.count) for row in read.ledger(folder)}
+    assert found == latest
 
 
 def test_few_exchanges_are_read_by_id(url):

@@ -163,6 +163,20 @@ def test_bodies_leave_the_disk_with_the_first_upkeep_after_the_safe_age(served):
     assert served.ids("exchanges") == [1, 2, 3, 4, 5]
 
 
+def test_bodies_in_a_file_that_no_commit_took_are_kept_no_longer_than_others(served):
+    served.flush()
+    left = Path(served.url) / "exchanges" / "part-00000-left.parquet"
+    left.write_bytes(b"planted")
+    kept = Path(served.url) / "comparisons" / "part-00000-left.parquet"
+    kept.write_bytes(b"")
+    config = served.config(keep_bodies_us=HOUR)
+    upkeep(config, now_us=clock.now_us() + HOUR // 2)
+    assert left.exists()
+    upkeep(config, now_us=clock.now_us() + HOUR)
+    assert not left.exists()
+    assert kept.exists()
+
+
 def test_the_process_does_one_round_and_says_what_it_did(served):
     served.flush(5)
     ended = served.start(keep_bodies_us=0)

@@ -112,9 +112,16 @@ def _vacuum(config: UpkeepConfig, table: str, now_us: int) -> Did:
         named=_named(config, table) if table in PINNED else (),
         now_us=now_us,
         safe_age_us=config.safe_age_us,
-        orphan_age_us=config.orphan_age_us,
+        orphan_age_us=_orphan_age(config, table),
     )
     return {f"files of {table}": removed.files, f"commits of {table}": removed.commits}
+
+
+def _orphan_age(config: UpkeepConfig, table: str) -> int:
+    """An append that met a merge left a file that no commit took: its bodies may be kept no longer than others."""
+    if table != "exchanges" or config.keep_bodies_us is None:
+        return config.orphan_age_us
+    return min(config.orphan_age_us, max(config.safe_age_us, config.keep_bodies_us))
 
 
 def _named(config: UpkeepConfig, table: str) -> set[int]:
