@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from gnomon import pipeline
-from gnomon.errors import StateError
+from gnomon.errors import StateDown, StateError
 from gnomon.records.plan import Plan
 from gnomon.records.process import GatewayConfig
 from gnomon.records.trial import Trial
@@ -71,9 +71,9 @@ def only_one(settings: Settings) -> Iterator[TextIO]:
                 f"another gnomon serve (process {lock.read().strip() or 'unknown'}) uses the data folder "
                 f"{settings.root}; stop it, or set GNOMON_DATA to another folder"
             ) from error
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+        with contextlib.suppress(OSError):  # a full disk: the lock is held all the same
+            os.ftruncate(lock.fileno(), 0)
+            os.pwrite(lock.fileno(), str(os.getpid()).encode(), 0)
         yield lock
 
 
@@ -91,30 +91,37 @@ async def serve(
     """
     settings.check_authorities()
     settings.prepare()
-    with only_one(settings):
+    with only_one(settings), contextlib.ExitStack() as ends:
         try:
-            opened = open_state(settings.state_url)
-        except StateError as error:
+            state = ends.enter_context(_opened(settings))
+            trial, plan = pipeline.register(settings, state, plan_path, say=say)
+        except StateDown as error:
             config = unshadowed.last_config(settings, plan_path)
             if config is None:
                 raise
             say(str(error))
             await unshadowed.serve(settings, config, say=say)
             return
-        with opened as state:
-            await _serve(settings, state, plan_path, reload=reload, say=say, announce=announce)
+        await _serve(settings, state, trial, plan, reload=reload, say=say, announce=announce)
+
+
+def _opened(settings: Settings) -> State:
+    try:
+        return open_state(settings.state_url)
+    except StateError as error:  # also one that is damaged, or of a newer version
+        raise StateDown(str(error)) from error
 
 
 async def _serve(
     settings: Settings,
     state: State,
-    plan_path: Path,
+    trial: Trial,
+    plan: Plan,
     *,
     reload: Callable[[], Settings],
     say: Say,
     announce: Callable[[Running], None],
 ) -> None:
-    trial, plan = pipeline.register(settings, state, plan_path, say=say)
     inherited, predecessors = listener.adopt(settings.run_dir, settings.listen)
     control.sweep(settings.run_dir)
     socket = inherited or listener.bind(settings.listen, key="listen")
@@ -199,7 +206,11 @@ async def _start_all(running: Running, predecessors: list[Path], *, say: Say) ->
 async def _start_runner(running: Running, *, say: Say) -> None:
     settings = running.settings
     await _end_orphan_runner(settings, say)
-    config = write(settings.run_dir / "runner.json", runner_config_of(settings, running.trial))
+    try:
+        config = write(settings.run_dir / "runner.json", runner_config_of(settings, running.trial))
+    except OSError as error:  # above all a full disk
+        say(f"the runner cannot be started: {error}; production is served, unshadowed: mend it, then serve again")
+        return
     command = ["-m", "gnomon.processes.runner", "--config", str(config)]
     runner = running.runner = children.Child("runner", command, settings.root / "logs" / "runner.log")
     await children.start(runner)
