@@ -32,9 +32,10 @@ def look(folder: Path, plan: Plan, *readings: Reading, as_of: int = 100) -> Evid
 def test_a_change_is_an_anomaly_that_says_who_what_and_when(tmp_path: Path) -> None:
     plan = declaring("production", "candidate")
     evidence = look(tmp_path, plan, says(0, "a"), says(0, "p", "production"), says(60, "b"))
-    assert evidence.anomalies == (
+    (anomaly,) = evidence.anomalies
+    assert anomaly == (
         "candidate was exchanged in the middle of the trial: it said it is model a, and from "
-        "1970-01-01 00:17:40 UTC on model b",
+        "1970-01-01 00:17:40 UTC on model b"
     )
     assert evidence.notes == ()
 
@@ -60,7 +61,8 @@ def test_two_models_that_say_different_things_are_no_change(tmp_path: Path) -> N
 def test_a_declared_identity_that_was_never_read_is_a_note(tmp_path: Path) -> None:
     evidence = look(tmp_path, declaring("candidate"))
     assert evidence.anomalies == ()
-    assert evidence.notes == (
+    (note,) = evidence.notes
+    assert note == (
         "which model candidate is, could never be read from GET /v2/models/m: a model exchanged behind its address "
-        "was not noticed",
+        "was not noticed"
     )

@@ -286,10 +286,11 @@ def test_both_arms_are_read_kept_and_a_change_is_said_at_once(tmp_path: Path, ur
 
     with serving(Says()) as other:
         said = watched(tmp_path, a_plan(production=url, candidate=other), exchanged)
-    assert said == [
+    (change,) = said
+    assert change == (
         'production changed its identity: was {"name":"m","versions":["1"]}, is {"name":"m","versions":["2"]}; '
         "the trial is invalid"
-    ]
+    )
     names: list[ArmName] = [each.arm for each in kept(tmp_path)]
     assert sorted(names[:2]) == ["candidate", "production"]
     assert names[2] == "production"
