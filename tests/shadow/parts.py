@@ -312,7 +312,7 @@ def counter_file(folder, instance, *, epoch=1, frontier_us=0, **counts):
 # what came of it ---------------------------------------------------------------------------------------------------
 
 
-def a_config(folder: Path, plan_document, *, flush_us=100_000) -> RunnerConfig:
+def a_config(folder: Path, plan_document, *, flush_us=100_000, **settings) -> RunnerConfig:
     return RunnerConfig(
         trial="t.1",
         data=str(folder),
@@ -324,25 +324,27 @@ def a_config(folder: Path, plan_document, *, flush_us=100_000) -> RunnerConfig:
         inbox_url=f"sqlite:///{folder / 'inbox.db'}",
         log_url=str(folder / "log"),
         flush_us=flush_us,
+        **settings,
     )
 
 
 def logged(folder, table="comparisons"):
     """The rows of a table of the log."""
-    snapshot = read.snapshot(str(folder / "log"))
-    if not snapshot.files(table):
+    url = str(folder / "log")
+    there = read.opened(url, table)
+    if there is None:
         return []
     import pyarrow.parquet as pq
 
-    return pq.ParquetDataset(snapshot.files(table)).read().to_pylist()
+    return pq.ParquetDataset(read.data_files(url, table, there)).read().to_pylist()
 
 
 def ledger(folder):
-    """Sums of the ledger's latest counts, by state."""
+    """Sums of the ledger's latest counts, by state; what has come down to 0 is left out."""
     sums = {}
     for row in read.ledger(str(folder / "log")):
         sums[row.state] = sums.get(row.state, 0) + row.count
-    return sums
+    return {state: count for state, count in sums.items() if count}
 
 
 def wait_for(condition, seconds=20.0):

@@ -17,10 +17,10 @@ _ANSWERED = frozenset({"ok", "4xx", "5xx", "unreadable", "wrong_shape"})
 
 
 def compare(
-    plan: Plan, request: Request, production: Answer, candidate: Answer | None, *, late: bool
+    plan: Plan, request: Request, production: Answer, candidate: Answer | None, *, late: bool, absent: str = "expired"
 ) -> dict[str, Any]:
-    """The row by column name. `production`: what the serving arm answered; `candidate`: the other; None: expired."""
-    row = Comparing(plan).row(request, production, candidate, late=late)
+    """The row by column name. `production`: what the serving arm answered; `candidate`: the other; None: `absent`."""
+    row = Comparing(plan).row(request, production, candidate, late=late, absent=absent)
     return dict(zip(tables.comparisons(plan).names, row, strict=True))
 
 
@@ -35,8 +35,13 @@ class Comparing:
         ]
         self._key = plan.truth.key if plan.truth else None
 
-    def row(self, request: Request, production: Answer, candidate: Answer | None, *, late: bool) -> Row:
-        """One row. An arm whose declared outputs cannot all be read has failed: its values are null, agree is null."""
+    def row(
+        self, request: Request, production: Answer, candidate: Answer | None, *, late: bool, absent: str = "expired"
+    ) -> Row:
+        """One row. An arm whose declared outputs cannot all be read has failed: its values are null, agree is null.
+
+        `absent`: the state of an exchange whose candidate was not called.
+        """
         outcome, values = self._read(production)
         shadow_outcome, shadow_values = (None, None) if candidate is None else self._read(candidate)
         row: Row = [
@@ -45,7 +50,7 @@ class Comparing:
             request.epoch,
             request.stratum,
             request.probability,
-            "expired" if candidate is None else "paired",
+            absent if candidate is None else "paired",
             late,
             self._named(self._plan.unit.cluster, request),
             self._named(self._key, request),

@@ -1,6 +1,7 @@
 """Describe: what a report shows beside the verdict. Latency of both arms, agreement matrices, exchanges to look at.
 
-Reads     comparisons, ledger and truths at pinned versions; the request bodies of what is listed from `exchanges`
+Reads     comparisons, ledger and truths at pinned versions; from `exchanges`, as it is now, the request bodies of what
+          is listed
 Promises  the same rows as the evidence (one epoch, before the watermark); no data gives zeros, empty tables and None
 """
 
@@ -63,7 +64,7 @@ def describe(
         return Description(
             latency=tuple(_latency(calls, arm) for arm in ("production", "candidate")),
             agreements=tuple(each for output in plan.outputs for each in _agreements(plan, output, pairs)),
-            disagreements=_with_requests(found, log_url, log.versions["exchanges"]),
+            disagreements=_with_requests(found, log_url),
             segments={segment.name: _pairs_by_value(plan, pairs, segment.name) for segment in plan.segments},
         )
 
@@ -264,11 +265,9 @@ def _disagreement(plan: Plan, output: Output, row: dict[str, Any]) -> Disagreeme
     )
 
 
-def _with_requests(found: Sequence[Disagreement], log_url: str, version: int) -> tuple[Disagreement, ...]:
-    """The same with an excerpt of each request body; bodies may be gone by retention."""
-    if not found or version < 0:
-        return tuple(found)
-    exchanges = read.exchanges(log_url, [each.id for each in found], version)
+def _with_requests(found: Sequence[Disagreement], log_url: str) -> tuple[Disagreement, ...]:
+    """The same with an excerpt of each request body, as the log has it now; bodies may be gone by retention."""
+    exchanges = read.exchanges(log_url, [each.id for each in found])
     requests = {row["id"]: _request(row) for row in exchanges}
     return tuple(structs.replace(each, request=requests.get(each.id, "")) for each in found)
 

@@ -25,7 +25,7 @@ from gnomon.errors import GnomonError, StateError
 from gnomon.plan import load
 from gnomon.records.plan import Plan
 from gnomon.records.process import RunnerConfig
-from gnomon.shadow.faults import Words
+from gnomon.shadow.faults import Faults, Words
 from gnomon.shadow.inbox import Inbox, path_of
 from gnomon.shadow.runner import Runner
 
@@ -56,6 +56,9 @@ def _serve(config_path: Path) -> int:
     except (OSError, msgspec.MsgspecError) as error:
         sys.stderr.write(f"the runner cannot start from {config_path}: {error}\n")
         return 2
+    except Exception as error:  # noqa: BLE001  a bug: said without its words, which could hold a part of a body
+        Faults().say(error, "the runner ended by a fault in Gnomon:")
+        return 1
     return 0
 
 
@@ -66,6 +69,8 @@ async def run(plan: Plan, config: RunnerConfig) -> None:
     """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
+    faults = Faults()
+    loop.set_exception_handler(lambda _, context: faults.unhandled(context))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     path = path_of(config.inbox_url)
@@ -75,11 +80,8 @@ async def run(plan: Plan, config: RunnerConfig) -> None:
             plan,
             Inbox(path, trial=config.trial),
             Comparing(plan).row,
-            log_url=config.log_url,
-            counters_dir=Path(config.counters_dir),
-            flush_us=config.flush_us,
+            config,
             clock=clock.steady(),
-            ca_file=config.ca_file,
         )
         await runner.start(socket)
         sys.stdout.write("ready\n")

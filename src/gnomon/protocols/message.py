@@ -85,13 +85,10 @@ def parsed(body: bytes) -> Any:  # noqa: ANN401  whatever JSON can hold
 
 def at(value: Any, pointer: str) -> Any:  # noqa: ANN401  whatever JSON can hold
     """What a JSON pointer (RFC 6901) points to, or MISSING."""
-    if not pointer:
-        return value
-    for raw in pointer[1:].split("/"):
-        token = raw.replace("~1", "/").replace("~0", "~") if "~" in raw else raw
+    for token in tokens(pointer):
         if type(value) is dict:
             value = value.get(token, MISSING)
-        elif type(value) is list and _is_index(token) and int(token) < len(value):
+        elif type(value) is list and is_index(token) and int(token) < len(value):
             value = value[int(token)]
         else:
             return MISSING
@@ -100,7 +97,16 @@ def at(value: Any, pointer: str) -> Any:  # noqa: ANN401  whatever JSON can hold
     return value
 
 
-def _is_index(token: str) -> bool:
+def tokens(pointer: str) -> list[str]:
+    """The reference tokens of a JSON pointer; none: the whole document."""
+    if not pointer:
+        return []
+    parts = pointer[1:].split("/")
+    return [part.replace("~1", "/").replace("~0", "~") for part in parts] if "~" in pointer else parts
+
+
+def is_index(token: str) -> bool:
+    """Whether a token may name an element of an array."""
     return token.isascii() and token.isdigit() and (token == "0" or token[0] != "0") and len(token) < 10  # noqa: S105
 
 

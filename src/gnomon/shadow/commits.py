@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
-from gnomon.shadow.faults import Faults
+from gnomon.shadow.faults import Faults, named
 from gnomon.shadow.inbox import Group, Inbox
 
 _PAUSE: Final = 0.002
@@ -15,14 +15,12 @@ _PAUSE: Final = 0.002
 _RETRY: Final = 0.5
 
 T = TypeVar("T")
-Received = dict[tuple[str, int], int]
-"""Exchanges by gateway instance and epoch."""
 
 
 class Commits:
     """Writes groups to the inbox in a thread of its own, one after another."""
 
-    def __init__(self, inbox: Inbox, *, committed: Callable[[Group, Received], None]) -> None:
+    def __init__(self, inbox: Inbox, *, committed: Callable[[Group], None]) -> None:
         self.inbox = inbox
         self._committed = committed
         self._group = Group()
@@ -30,7 +28,8 @@ class Commits:
         self._waiting: list[asyncio.Future[None]] = []
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inbox")
         self._task: asyncio.Task[None] | None = None
-        self.failing = False
+        self.problem = ""
+        """Why the inbox cannot be written, in words; empty: it can."""
         self._faults = Faults()
 
     def start(self) -> None:
@@ -60,29 +59,31 @@ class Commits:
             self._wanted.clear()
             group, self._group = self._group, Group()
             waiting, self._waiting = self._waiting, []
-            received = await self._commit(group) if group else {}
-            self._committed(group, received)
+            if group:
+                await self._commit(group)
+            self._committed(group)
             for done in waiting:
                 if not done.done():
                     done.set_result(None)
             await asyncio.sleep(_PAUSE)
 
-    async def _commit(self, group: Group) -> Received:
+    async def _commit(self, group: Group) -> None:
         """Try until it succeeds: nothing is acknowledged meanwhile, so the gateways keep what they have."""
         while True:
             try:
-                received = await self.run(lambda: self.inbox.commit(group))
+                await self.run(lambda: self.inbox.commit(group))
             except Exception as error:  # noqa: BLE001  whatever it is: without commits nothing is handed over or logged
-                if not isinstance(error, sqlite3.Error):
+                known = isinstance(error, sqlite3.Error)
+                if not known:
                     self._faults.say(error, "a fault in Gnomon while it wrote the inbox:")
-                if not self.failing:
-                    sys.stderr.write(f"the inbox cannot be written, trying again: {error}\n")
+                if not self.problem:
+                    self.problem = f"the inbox cannot be written: {error if known else named(error)}"
+                    sys.stderr.write(f"{self.problem}; trying again\n")
                     sys.stderr.flush()
-                self.failing = True
                 await asyncio.sleep(_RETRY)
             else:
-                self.failing = False
-                return received
+                self.problem = ""
+                return
 
     async def stop(self) -> None:
         """Commit what there is and end."""

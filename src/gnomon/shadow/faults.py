@@ -1,9 +1,13 @@
-"""Faults of our own: said with their traceback, once for each kind and place, and never the end of the process."""
+"""Faults of our own: said with their traceback, once for each kind and place, and never the end of the process.
+
+What an exception says of itself is left out: Arrow, and many a plugin, quote the value that they could not take, and
+nothing of a body may stand in the program log. Its kind and its place are enough to find the fault.
+"""
 
 import contextlib
 import sys
 import traceback
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 
 class Words:
@@ -44,5 +48,20 @@ class Faults:
         kind = f"{type(error).__name__} {where}"
         if kind not in self._said:
             self._said.add(kind)
-            sys.stderr.write(f"{what}\n{''.join(traceback.format_exception(error))}")
+            frames = "".join(traceback.format_list(trace))
+            words = "its words are left out: they could hold a part of a body"
+            sys.stderr.write(f"{what}\nTraceback (most recent call last):\n{frames}{named(error)} ({words})\n")
             sys.stderr.flush()
+
+    def unhandled(self, context: dict[str, Any]) -> None:
+        """For the event loop: an exception that nobody caught. Its own words show arguments, and they may be bodies."""
+        error = context.get("exception")
+        if isinstance(error, Exception):
+            self.say(error, "a fault in Gnomon that nothing caught:")
+
+
+def named(error: BaseException) -> str:
+    """The kind of an error, with what caused it."""
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return name if error.__cause__ is None else f"{name} because of {named(error.__cause__)}"

@@ -1,7 +1,8 @@
 """The inbox: a durable queue in one SQLite file. What is committed here has been handed over.
 
 Write-ahead log, synchronous=FULL: a commit survives the loss of power as well as kill -9. One transaction holds many
-exchanges, so the cost of the disk is shared. Mode 0600 and secure_delete: it holds bodies that the log will not have.
+exchanges, so the cost of the disk is shared. Mode 0600, secure_delete and `scrub`: it holds bodies that the log will
+not have.
 """
 
 import os
@@ -13,14 +14,20 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
-from gnomon.errors import GnomonError, StateError
+import msgspec
 
-_LAYOUT: Final = 1
+from gnomon.errors import GnomonError, StateError
+from gnomon.records.frames import Exchange
+
+_LAYOUT: Final = 2
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 -- seq: the order of arrival; frame: msgpack of frames.Exchange
 CREATE TABLE IF NOT EXISTS exchanges (
-    seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, time_us INTEGER NOT NULL, frame BLOB NOT NULL);
+    seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, time_us INTEGER NOT NULL, frame BLOB NOT NULL,
+    epoch INTEGER NOT NULL);
+-- to count what is open without reading frames
+CREATE INDEX IF NOT EXISTS epochs ON exchanges (epoch);
 -- place: results of one batch are contiguous; result: msgpack of batches.Result
 CREATE TABLE IF NOT EXISTS results (
     place INTEGER PRIMARY KEY, batch INTEGER NOT NULL, seq INTEGER NOT NULL, result BLOB NOT NULL);
@@ -28,16 +35,30 @@ CREATE TABLE IF NOT EXISTS results (
 CREATE TABLE IF NOT EXISTS instances (instance TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS received (
     instance TEXT, epoch INTEGER, count INTEGER NOT NULL, PRIMARY KEY (instance, epoch)) WITHOUT ROWID;
--- final states of what is in the log
+-- what the log can never take, for a person to look at; frame: of the first FRAMES_KEPT only
+CREATE TABLE IF NOT EXISTS aside (
+    number INTEGER PRIMARY KEY, id BLOB NOT NULL, time_us INTEGER NOT NULL, epoch INTEGER NOT NULL,
+    reason TEXT NOT NULL, frame BLOB);
+-- final states of what is in the log, or aside
 CREATE TABLE IF NOT EXISTS logged (
     epoch INTEGER, state TEXT, count INTEGER NOT NULL, PRIMARY KEY (epoch, state)) WITHOUT ROWID;
 """
+REWRITTEN: Final = 16 << 20
+"""Bytes alive in the file up to which `scrub` writes it anew; more is waited for until it has become less."""
+FRAMES_KEPT: Final = 1_000
+"""Frames that `aside` holds at most: a plugin that fails for every request must not fill the disk."""
+_SET_ASIDE: Final = """INSERT INTO aside (id, time_us, epoch, reason, frame)
+    SELECT id, time_us, epoch, ?, CASE WHEN (SELECT count(*) FROM aside) < ? THEN frame END
+    FROM exchanges WHERE seq = ?"""
 _ADD_RECEIVED: Final = """INSERT INTO received VALUES (?, ?, ?)
     ON CONFLICT DO UPDATE SET count = count + excluded.count"""
 _ADD_LOGGED: Final = """INSERT INTO logged VALUES (?, ?, ?)
     ON CONFLICT DO UPDATE SET count = count + excluded.count"""
 _RAISE_NUMBER: Final = """INSERT INTO instances VALUES (?, ?)
     ON CONFLICT DO UPDATE SET number = max(number, excluded.number)"""
+
+
+_frames: Final = msgspec.msgpack.Decoder(Exchange)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +95,31 @@ class Logged:
     """By epoch and state."""
 
 
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """An exchange that the log can never take: it leaves its batch, and is `unaccounted`."""
+
+    seq: int
+    id: bytes
+    epoch: int
+    reason: str
+    """Nothing of its content."""
+    place: int | None = None
+    """Of its result; None: it has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What the inbox says of all that it ever received, at one moment."""
+
+    received: dict[tuple[str, int], int]
+    """By gateway instance and epoch."""
+    ended: dict[tuple[int, str], int]
+    """In the log or aside, by epoch and final state."""
+    open: dict[int, int]
+    """Counted, not calculated: what is here and not aside, by epoch."""
+
+
 @dataclass(slots=True)
 class Group:
     """What one transaction commits."""
@@ -81,11 +127,12 @@ class Group:
     arrivals: list[Arrival] = field(default_factory=list)
     finished: list[Finished] = field(default_factory=list)
     logged: list[Logged] = field(default_factory=list)
+    aside: list[Aside] = field(default_factory=list)
     acks: dict[Any, int] = field(default_factory=dict)
     """For the one who commits: what may be acknowledged to whom afterwards."""
 
     def __bool__(self) -> bool:
-        return bool(self.arrivals or self.finished or self.logged)
+        return bool(self.arrivals or self.finished or self.logged or self.aside)
 
 
 def path_of(url: str) -> Path:
@@ -112,20 +159,30 @@ class Inbox:
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._db.executescript(
             "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON; PRAGMA cache_size=-16000;"
+            "PRAGMA temp_store=MEMORY;"  # what is written anew never lies in another folder on its way
         )
-        self._check_layout()
+        self._migrate()
         self._db.executescript(_SCHEMA)
         self._check_trial()
         self.identity = self._about("identity", uuid.uuid4().hex)
         """Names this file in the log's transactions: a new inbox counts its batches from 1 again."""
 
-    def _check_layout(self) -> None:
+    def _migrate(self) -> None:
         (found,) = self._db.execute("PRAGMA user_version").fetchone()
         if found > _LAYOUT:
             raise StateError(
                 f"{self.path} has layout {found}, this version of Gnomon knows {_LAYOUT}; use the version that wrote it"
             )
+        self._db.execute("BEGIN IMMEDIATE")
+        if found == 1:
+            self._db.execute("ALTER TABLE exchanges ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0")
+            frames = self._db.execute("SELECT seq, frame FROM exchanges")
+            self._db.executemany(
+                "UPDATE exchanges SET epoch = ? WHERE seq = ?",
+                ((_frames.decode(frame).request.epoch, seq) for seq, frame in frames.fetchall()),
+            )
         self._db.execute(f"PRAGMA user_version={_LAYOUT}")
+        self._db.execute("COMMIT")
 
     def _check_trial(self) -> None:
         found = self._about("trial", self.trial)
@@ -143,20 +200,21 @@ class Inbox:
 
     # writing -------------------------------------------------------------------------------------------------------
 
-    def commit(self, group: Group) -> dict[tuple[str, int], int]:
+    def commit(self, group: Group) -> None:
         """Commit all of it or nothing. An exchange whose id is there already is ignored.
 
-        Returns how many exchanges were received, by gateway instance and epoch.
         Raises sqlite3.Error; then nothing of the group is committed.
         """
         db = self._db
         db.execute("BEGIN IMMEDIATE")
         try:
-            received = self._arrive(group.arrivals)
+            self._arrive(group.arrivals)
             db.executemany(
                 "INSERT INTO results VALUES (?, ?, ?, ?)",
                 [(each.place, each.batch, each.seq, each.result) for each in group.finished],
             )
+            for each in group.aside:
+                self._set_aside(each)
             for batch in group.logged:
                 self._remove(batch)
             db.execute("COMMIT")
@@ -164,17 +222,16 @@ class Inbox:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
-        return received
 
-    def _arrive(self, arrivals: list[Arrival]) -> dict[tuple[str, int], int]:
-        received: dict[tuple[str, int], int] = {}
+    def _arrive(self, arrivals: list[Arrival]) -> None:
         if not arrivals:
-            return received
+            return
+        received: dict[tuple[str, int], int] = {}
         db = self._db
         before = db.total_changes
         db.executemany(
-            "INSERT OR IGNORE INTO exchanges VALUES (?, ?, ?, ?)",
-            [(each.seq, each.id, each.time_us, each.frame) for each in arrivals],
+            "INSERT OR IGNORE INTO exchanges VALUES (?, ?, ?, ?, ?)",
+            [(each.seq, each.id, each.time_us, each.frame, each.epoch) for each in arrivals],
         )
         new: Iterable[Arrival] = arrivals
         if db.total_changes - before != len(arrivals):
@@ -186,7 +243,12 @@ class Inbox:
         db.executemany(_ADD_RECEIVED, [(*key, count) for key, count in received.items()])
         highest = {each.instance: each.number for each in arrivals}  # in order: the last one is the highest
         db.executemany(_RAISE_NUMBER, list(highest.items()))
-        return received
+
+    def _set_aside(self, each: Aside) -> None:
+        self._db.execute(_SET_ASIDE, (each.reason, FRAMES_KEPT, each.seq))
+        self._db.execute("DELETE FROM results WHERE place = ?", (each.place,))
+        self._db.execute("DELETE FROM exchanges WHERE seq = ?", (each.seq,))
+        self._db.execute(_ADD_LOGGED, (each.epoch, "unaccounted", 1))
 
     def _remove(self, batch: Logged) -> None:
         db = self._db
@@ -199,7 +261,16 @@ class Inbox:
         )
 
     def scrub(self) -> None:
-        """Empty the write-ahead log, which still holds what has been removed."""
+        """Leave nothing of what has been removed in the files.
+
+        The write-ahead log is emptied. The pages are written anew, too, unless too much is alive in them (REWRITTEN):
+        where SQLite moves rows from page to page, secure_delete leaves copies behind, about one row in a thousand.
+        """
+        (pages,) = self._db.execute("PRAGMA page_count").fetchone()
+        (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
+        (size,) = self._db.execute("PRAGMA page_size").fetchone()
+        if (pages - free) * size <= REWRITTEN:
+            self._db.execute("VACUUM")
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
     def close(self) -> None:
@@ -222,13 +293,18 @@ class Inbox:
         """The highest number committed, by gateway instance."""
         return dict(self._db.execute("SELECT instance, number FROM instances"))
 
-    def received(self) -> dict[tuple[str, int], int]:
-        """Exchanges committed so far, by gateway instance and epoch."""
-        return {(instance, epoch): count for instance, epoch, count in self._db.execute("SELECT * FROM received")}
+    def sums(self) -> Sums:
+        """What was received, what has ended and what is open."""
+        db = self._db
+        return Sums(
+            {(instance, epoch): count for instance, epoch, count in db.execute("SELECT * FROM received")},
+            {(epoch, state): count for epoch, state, count in db.execute("SELECT * FROM logged")},
+            dict(db.execute("SELECT epoch, count(*) FROM exchanges GROUP BY epoch")),
+        )
 
-    def logged(self) -> dict[tuple[int, str], int]:
-        """Exchanges in the log, by epoch and final state."""
-        return {(epoch, state): count for epoch, state, count in self._db.execute("SELECT * FROM logged")}
+    def aside(self) -> list[tuple[bytes, int, str, bytes | None]]:
+        """What the log could never take, oldest first: id, epoch, reason, frame."""
+        return self._db.execute("SELECT id, epoch, reason, frame FROM aside ORDER BY number").fetchall()
 
     def times(self) -> list[tuple[int, int]]:
         """Arrival and request time of everything that is here."""

@@ -8,6 +8,8 @@ import pyarrow as pa
 from gnomon.log import read, tables
 from gnomon.log.append import append
 from gnomon.records.counters import Counters
+from gnomon.records.ledger import RUNNER_STATES
+from gnomon.shadow.inbox import Sums
 
 _IDLE_US: Final = 60_000_000
 """The longest time between two flushes of a watermark when nothing else changes."""
@@ -38,31 +40,45 @@ class Ledger:
     def counts(
         self,
         gateways: Iterable[Counters],
-        received: dict[tuple[str, int], int],
-        logged: dict[tuple[int, str], int],
+        sums: Sums,
+        appended: dict[tuple[int, str], int],
         *,
         dead: set[str],
     ) -> dict[Key, int]:
-        """The counts as they are now. `dead`: instances that will send nothing more."""
+        """The counts as they are now.
+
+        `appended`: what is in the log and, in `sums`, still open, by epoch and state; `dead`: instances that will send
+        nothing more.
+        """
         now: dict[Key, int] = {}
         for gateway in gateways:
             facts = {
                 "seen": gateway.seen,
                 "handed_over": gateway.handed_over,
                 "invalid_head": gateway.invalid_head,
+                "open": gateway.open,
                 **gateway.states,
             }
             if gateway.instance in dead:
-                handed = received.get((gateway.instance, gateway.epoch), 0)
+                handed = sums.received.get((gateway.instance, gateway.epoch), 0)
                 facts["unaccounted"] = max(0, gateway.seen - gateway.final - handed)
+                facts["open"] = 0
             for state, count in facts.items():
                 now[gateway.instance, gateway.epoch, gateway.stratum, state] = count
-        by_epoch: dict[int, int] = {}
-        for (_, epoch), count in received.items():
-            by_epoch[epoch] = by_epoch.get(epoch, 0) + count
-        for epoch, count in by_epoch.items():
-            now[self._instance, epoch, "all", "received"] = count
-        for (epoch, state), count in logged.items():
+            for state, counts in (("drawn", gateway.drawn), ("sampled", gateway.sampled)):
+                for stratum, count in counts.items():
+                    now[gateway.instance, gateway.epoch, stratum, state] = count
+        mine: dict[tuple[int, str], int] = dict(sums.ended)
+        for (_, epoch), count in sums.received.items():
+            _add(mine, (epoch, "received"), count)
+        for epoch, count in sums.open.items():
+            _add(mine, (epoch, "open"), count)
+        for (epoch, state), count in appended.items():
+            _add(mine, (epoch, state), count)
+            _add(mine, (epoch, "open"), -count)
+        # what was written as open and is not counted any more is 0 now
+        gone = {(key[1], "open"): 0 for key in self._written if key[0] == self._instance and key[3] == "open"}
+        for (epoch, state), count in (gone | mine).items():
             now[self._instance, epoch, "all", state] = count
         return now
 
@@ -96,3 +112,24 @@ class Ledger:
         self._written.update(changed)
         self._last_us = time_us
         self.watermark_us = watermark_us
+
+
+def problems(sums: Sums) -> list[str]:
+    """Where the runner's equality does not hold: received = its final states + open, in every epoch."""
+    received: dict[int, int] = {}
+    for (_, epoch), count in sums.received.items():
+        received[epoch] = received.get(epoch, 0) + count
+    epochs = sorted({*received, *sums.open, *(epoch for epoch, _ in sums.ended)})
+    found = []
+    for epoch in epochs:
+        ended = sum(sums.ended.get((epoch, state), 0) for state in RUNNER_STATES)
+        got, still_open = received.get(epoch, 0), sums.open.get(epoch, 0)
+        if got != ended + still_open:
+            found.append(
+                f"the inbox does not add up in epoch {epoch}: {got} received, {ended} ended and {still_open} open"
+            )
+    return found
+
+
+def _add(counts: dict[tuple[int, str], int], key: tuple[int, str], count: int) -> None:
+    counts[key] = counts.get(key, 0) + count

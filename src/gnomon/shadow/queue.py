@@ -6,6 +6,7 @@ from typing import Final
 
 from gnomon.records.frames import Answer, Request
 from gnomon.shadow.candidate import Call
+from gnomon.shadow.prepare import UNTOUCHED, Outgoing
 
 WINDOW: Final = 2048
 """Exchanges held in memory for their call; a longer backlog stays on the disk."""
@@ -16,7 +17,7 @@ _STEP: Final = 4
 class Work:
     """One exchange from its arrival to its end."""
 
-    __slots__ = ("answer", "call", "dropped", "expired", "late", "observation", "request", "seq")
+    __slots__ = ("absent", "answer", "call", "dropped", "late", "observation", "outgoing", "request", "seq")
 
     def __init__(self, request: Request, answer: Answer | None = None, *, seq: int = 0, late: bool = False) -> None:
         self.request = request
@@ -27,8 +28,16 @@ class Work:
         self.call: Call | None = None
         self.observation: Answer | None = None
         """The candidate's."""
-        self.expired = False
+        self.absent: str | None = None
+        """Why it is not called: its state in the ledger."""
+        self.outgoing: Outgoing | None = None
+        """What is called; None: its turn has not come."""
         self.dropped = False
+
+    @property
+    def rewritten(self) -> str:
+        """What was changed for the candidate, as JSON text."""
+        return UNTOUCHED if self.outgoing is None or self.absent else self.outgoing.rewritten
 
 
 class Oldest:

@@ -6,7 +6,7 @@ Nothing is acknowledged before it is committed, nothing leaves the inbox before 
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -16,17 +16,20 @@ import msgspec
 from gnomon.clock import Clock
 from gnomon.records.frames import Answer, Exchange, Request, Settled
 from gnomon.records.plan import Arm, Plan
+from gnomon.records.process import RunnerConfig
 from gnomon.shadow.batches import Item, Result, Row
 from gnomon.shadow.candidate import Caller
 from gnomon.shadow.commits import Commits
 from gnomon.shadow.faults import Faults
 from gnomon.shadow.flush import Flush
+from gnomon.shadow.health import Health
 from gnomon.shadow.inbox import Arrival, Finished, Group, Inbox
 from gnomon.shadow.intake import Gateway, Intake
+from gnomon.shadow.prepare import PROBE, preparing
 from gnomon.shadow.queue import WINDOW, Queue, Work
 
 MakeRow = Callable[..., Row]
-"""`compare.Comparing(plan).row`: (request, production, candidate or None, *, late) to a row of `comparisons`."""
+"""`compare.Comparing(plan).row`: (request, production, candidate or None, *, late, absent) to a row."""
 
 HELD: Final = 50_000
 """Finished exchanges in memory that the log could not take; then no more calls are made."""
@@ -47,18 +50,16 @@ class Runner:
         plan: Plan,
         inbox: Inbox,
         row: MakeRow,
+        config: RunnerConfig,
         *,
-        log_url: str,
-        counters_dir: Path,
-        flush_us: int,
         clock: Clock,
-        ca_file: str | None = None,
     ) -> None:
         self._plan = plan
         self._inbox = inbox
         self._row = row
+        self._config = config
         self._clock = clock
-        self._ca_file = ca_file
+        self._prepare = preparing(plan, probes=bool(config.probe_url))
         self._sync = plan.fork.mode == "sync"
         self._numbers = inbox.numbers()
         self._seq = inbox.last_seq()
@@ -73,14 +74,14 @@ class Runner:
         self._committing = Commits(inbox, committed=self._committed)
         self.intake = Intake(self, trial=inbox.trial)
         self._faults = Faults()
+        self._health = Health(Path(config.facts_file) if config.facts_file else None, clock=clock)
         self._flushing = Flush(
             plan,
             self._committing,
             self._queue,
+            config,
             connected=self.intake.has,
-            log_url=log_url,
-            counters_dir=counters_dir,
-            flush_us=flush_us,
+            flushed=self._health.flushed,
             clock=clock,
         )
 
@@ -90,10 +91,13 @@ class Runner:
             "candidate": self._caller(self._plan.candidate),
             "production": self._caller(self._plan.production),
         }
+        if self._config.probe_url:
+            self._callers[PROBE] = self._probes(self._config.probe_url)
         self._committing.start()
         self._place = await self._flushing.recover()
         self._pump()
         self._flushing.start(pump=self._pump)
+        self._health.start(self._now)
         await self.intake.listen(socket)
 
     def _caller(self, arm: Arm) -> Caller:
@@ -104,8 +108,17 @@ class Runner:
             timeout_us=arm.timeout_us or self._plan.fork.expires_after_us,
             clock=self._clock,
             authorization=credentials.strip() or None,
-            ca_file=self._ca_file,
+            ca_file=self._config.ca_file,
         )
+
+    def _probes(self, url: str) -> Caller:
+        """Calls to the built-in echo arm. It is slow on purpose, sometimes: no arm's time limit is held against it."""
+        return Caller(url, timeout_us=self._plan.fork.expires_after_us, clock=self._clock)
+
+    def _now(self) -> tuple[int, int | None, int, tuple[str, ...]]:
+        problems = (self._committing.problem, self._flushing.problem, self._flushing.inequality)
+        told = tuple([each for each in problems if each])
+        return self._flushing.depth, self._flushing.oldest_us, self._in_flight, told
 
     async def drain(self, *, patience: float) -> None:
         """Take what gateways still send, finish the calls under way, append, and end.
@@ -121,6 +134,7 @@ class Runner:
             caller.close()
         await self._flushing.stop()
         await self._committing.stop()
+        await self._health.stop()
         self._inbox.close()
 
     async def _until(self, done: Callable[[], bool], seconds: float) -> None:
@@ -139,8 +153,9 @@ class Runner:
         """See intake.Receiver."""
         work = Work(request)
         self._calls[gateway, request.id] = work
-        self._queue.waiting.append(work)
-        self._pump()
+        if self._may_call(work):
+            self._queue.waiting.append(work)
+            self._pump()
 
     def settled(self, gateway: Gateway, frame: Settled) -> None:
         """See intake.Receiver."""
@@ -154,7 +169,7 @@ class Runner:
             self._drop(work)
             return
         self._queue.taken([work.seq])
-        if work.expired or work.observation is not None:
+        if work.absent or work.observation is not None:
             self._finish(work)
 
     def exchange(self, gateway: Gateway, frame: Exchange, payload: bytes) -> None:
@@ -194,9 +209,7 @@ class Runner:
             self.intake.hold(held=True)
         return True
 
-    def _committed(self, group: Group, received: Mapping[tuple[str, int], int]) -> None:
-        for key, count in received.items():
-            self._flushing.received[key] = self._flushing.received.get(key, 0) + count
+    def _committed(self, group: Group) -> None:
         if group.arrivals:
             self._uncommitted -= sum(len(each.frame) for each in group.arrivals)
             self.intake.hold(held=self._uncommitted > UNCOMMITTED)
@@ -213,15 +226,23 @@ class Runner:
             if work.dropped:
                 continue
             if self._clock() - work.request.time_us > expires_us:
-                work.expired = True
+                work.absent = "expired"
+            if work.absent or not self._may_call(work):
                 if work.answer is not None:
                     self._finish(work)
                 continue
             self._in_flight += 1
-            shadow = "candidate" if work.request.serving == "production" else "production"
-            work.call = self._callers[shadow].call(work.request, partial(self._answered, work))
+            assert work.outgoing is not None
+            work.call = self._callers[work.outgoing.arm].call(work.outgoing.request, partial(self._answered, work))
         if self._queue.hungry and self._refilling is None and not self._stopping:
             self._refilling = asyncio.get_running_loop().create_task(self._refill())
+
+    def _may_call(self, work: Work) -> bool:
+        """Whether it may be called at all, found out once; if not, `absent` says why."""
+        if work.outgoing is None:
+            work.outgoing = self._prepare(work.request)
+            work.absent = work.outgoing.absent
+        return work.absent is None
 
     def _answered(self, work: Work, answer: Answer) -> None:
         self._in_flight -= 1
@@ -229,6 +250,8 @@ class Runner:
             work.late = True
         work.call = None
         work.observation = answer
+        if work.outgoing is not None and work.outgoing.arm != PROBE:
+            self._health.called(work.outgoing.arm, answer)
         if work.answer is not None:
             self._finish(work)
         self._pump()
@@ -260,21 +283,21 @@ class Runner:
     def _finish(self, work: Work) -> None:
         """Compare, and give the result to the next commit and to the open batch."""
         assert work.answer is not None
-        observation = None if work.expired else work.observation
-        row = self._compare(work.request, work.answer, observation, late=work.late)
-        if row is None:
+        made = self._result(work, work.answer)
+        if made is None:
+            self._flushing.set_aside(work, "no row can be made of it: see the faults that were said before")
             return
-        result = Result(observation, row)
-        content = _encode(result)
+        result, content = made
         self._place += 1
         batch = self._flushing.add(Item(self._place, work.seq, work.request, work.answer, result), len(content))
         self._committing.group.finished.append(Finished(self._place, batch, work.seq, content))
 
-    def _compare(self, request: Request, production: Answer, candidate: Answer | None, *, late: bool) -> Row | None:
-        """The row. Where a plugin raises, the answers that cannot be compared count as unreadable.
+    def _result(self, work: Work, production: Answer) -> tuple[Result, bytes] | None:
+        """How it ended, and the same as the inbox holds it; None: no row can be made.
 
-        None: not even then can a row be made; the exchange stays in the inbox and is tried after the next start.
+        Where a plugin raises, or makes what cannot be kept, the answers that cannot be compared count as unreadable.
         """
+        candidate = None if work.absent else work.observation
         blamed = None if candidate is None else _unread(candidate)
         for pair in (
             (production, candidate),
@@ -283,9 +306,11 @@ class Runner:
             (_unread(production), blamed),
         ):
             try:
-                return self._row(request, *pair, late=late)
+                row = self._row(work.request, *pair, late=work.late, absent=work.absent or "")
+                result = Result(candidate, row, work.rewritten)
+                return result, _encode(result)
             except Exception as error:  # noqa: BLE001  a plugin's: it may cost its pair, never the runner
-                self._faults.say(error, f"a comparison failed, first of exchange {request.id.hex()}:")
+                self._faults.say(error, f"a comparison failed, first of exchange {work.request.id.hex()}:")
         return None
 
 
