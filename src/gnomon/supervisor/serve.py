@@ -19,7 +19,7 @@ from gnomon.records.process import GatewayConfig
 from gnomon.records.trial import Trial
 from gnomon.settings import Settings, renewed
 from gnomon.state import State, open_state
-from gnomon.supervisor import admin, children, control, listener, operations, unshadowed, upkeep
+from gnomon.supervisor import admin, children, control, identity, listener, operations, unshadowed, upkeep
 from gnomon.supervisor.configs import gateway_config_of, runner_config_of, upkeep_config_of
 from gnomon.supervisor.gateways import Gateways, write
 from gnomon.supervisor.push import Pushes, Wanted
@@ -187,6 +187,7 @@ def _beside(running: Running, *, say: Say) -> Iterator[Coroutine[Any, Any, None]
     def upkeep_config() -> Path:
         return write(settings.run_dir / "upkeep.json", upkeep_config_of(settings, trial, plan))
 
+    yield identity.watch(plan, trial.id, lambda: open_state(settings.state_url), ca_file=settings.ca_file, say=say)
     if settings.upkeep_every is not None:
         yield upkeep.run(upkeep_config, settings.root / "logs" / "upkeep.log", every_s=settings.upkeep_every, say=say)
 
