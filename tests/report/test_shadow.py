@@ -55,7 +55,7 @@ def test_the_tables_stand_in_both_forms_for_people():
 
     assert "otherwise 50 % 15,270 7,424 48.62 % 47.82 % to 49.41 % OUTSIDE" in page
     assert "| otherwise | 50 % | 15,270 | 7,424 | 48.62 % | 47.82 % to 49.41 % | OUTSIDE |" in markdown
-    assert "the request's size median 9,120 bytes of 8 median 212 bytes of 7,816 0.0004 DIFFERENT" in page
+    assert "the request's size 9,120 bytes (median of 8) 212 bytes (median of 7,816) 0.0004 DIFFERENT" in page
     assert "source=tweets 3 (37.5 %) 2,510 (32.1 %)" in page
     assert tables(markdown) == [[9] * 10, [7] * 3, [4] * 4, [4] * 4]
 

@@ -12,7 +12,7 @@ ALPHA: Final = 0.05
 """A difference between lost exchanges and pairs is said from this p on, which is adjusted for all of them."""
 
 SAMPLING_COLUMNS: Final = ("stratum", "declared", "drawn", "sampled", "realised", "95 % interval", "declared rate")
-LOSS_COLUMNS: Final = ("", "lost", "pairs", "p (Holm)", "says")
+LOSS_COLUMNS: Final = ("what", "lost", "pairs", "p (Holm)", "says")
 PROBE_COLUMNS: Final = ("probe", "gateway", "sent", "result")
 MODEL_COLUMNS: Final = ("arm", "since", "says it is", "digest")
 
@@ -82,7 +82,7 @@ def sampling(found: Sequence[Sampling], *, sticky: bool) -> str:
     return (
         f"The declared rate lies OUTSIDE the 95 % interval of the realised one for {len(outside)} of "
         f"{words.counted(len(tossed), 'stratum').replace('stratums', 'strata')}: {', '.join(outside)}. "
-        "By chance alone that happens to one in twenty."
+        "By chance alone that happens to one stratum in twenty."
     )
 
 
@@ -183,7 +183,7 @@ def _thing(factor: LossFactor) -> str:
 
 
 def _median(factor: LossFactor, count: int, median: int | None) -> str:
-    return words.NO_DATA if median is None else f"median {_amount(factor, median)} of {count:,}"
+    return words.NO_DATA if median is None else f"{_amount(factor, median)} (median of {count:,})"
 
 
 def _amount(factor: LossFactor, number: int | None) -> str:
