@@ -202,6 +202,7 @@ def _verify_file(state: State, trial: Trial, plan_path: Path | None) -> None:
 def build_report(settings: Settings, state: State, trial: Trial, verdict: Verdict) -> "Report":
     """All that the report shows of one verdict."""
     from gnomon import report
+    from gnomon import status as status_now
     from gnomon.evidence import describe
     from gnomon.log import read
 
@@ -216,6 +217,9 @@ def build_report(settings: Settings, state: State, trial: Trial, verdict: Verdic
             plan, snapshot, log_url=log_url, first_epoch=trial.first_epoch, started_us=trial.registered_us
         ),
         pauses=tuple(state.pauses(trial.id)),
+        tax=status_now.tax(settings.trial_dir(trial.id) / "counters"),
+        probes=status_now.probes(settings, trial),
+        identities=_readings(state, trial),
     )
 
 
