@@ -64,11 +64,16 @@ def exchanges(log_url: str, ids: Sequence[str]) -> list[dict[str, Any]]:
 
     Of the newest version: bodies that retention has removed since are None.
     """
-    table = opened(log_url, "exchanges")
-    if table is None or not ids:
+    return rows(log_url, "exchanges", ids)
+
+
+def rows(log_url: str, table: str, ids: Sequence[str]) -> list[dict[str, Any]]:
+    """The same of `table`, which has a column `id`."""
+    there = opened(log_url, table)
+    if there is None or not ids:
         return []
     wanted = pa.array(list(ids), pa.string())
-    parts = (part.filter(pc.is_in(part["id"], wanted)) for part in _parts(log_url, "exchanges", table, ids=ids))
+    parts = (part.filter(pc.is_in(part["id"], wanted)) for part in _parts(log_url, table, there, ids=ids))
     by_id = {row["id"]: row for part in parts for row in part.to_pylist()}
     return [by_id[each] for each in ids if each in by_id]
 
