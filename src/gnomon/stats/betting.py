@@ -101,7 +101,7 @@ def e_promote(
     """E-values against mean D <= -margin, one for each row of counts. 1 without data, at most CAP.
 
     `counts` has shape (tests, values), `values` are in steps of 1/GRID, `claims` has one for each row or one for all,
-    `weights` has one in (0, 1] for each value; None: all are 1. ValueError for counts, values or weights that cannot be.
+    `weights` has one in (0, 1] for each value; None: all are 1. ValueError for what cannot be counted or weighed so.
     """
     return _capped(_log_e(counts, values, claims, weights, _promoting))
 
