@@ -20,8 +20,6 @@ from gnomon.errors import IntegrityError, StateError, Unreachable
 from gnomon.plan import check, load, seal
 from gnomon.promote import pause as pauses
 from gnomon.promote import switch
-from gnomon.records import counters
-from gnomon.records.ledger import GATEWAY_STATES
 from gnomon.records.plan import Plan
 from gnomon.records.process import Epoch
 from gnomon.records.trial import Pause, Trial
@@ -247,87 +245,10 @@ def resume(state: State, trial: Trial, *, reason: str) -> bool:
 
 
 def status(settings: Settings, state: State, trial: Trial) -> dict[str, Any]:
-    """What is known now: who serves, whether it is paused, the ledger, how far the log is, the last verdict.
+    """What is known now: see `gnomon.status`. Asks no process."""
+    from gnomon import status as now
 
-    Reads counter files, the ledger table and the state database; asks no process.
-    """
-    from gnomon.log import read
-
-    plan = plan_of(trial)
-    epoch = state.epoch(trial.id)
-    counts = ledger(settings, trial)
-    watermark = read.watermark(settings.log_url(trial.id))
-    lag = None if watermark is None else max(0.0, (clock.now_us() - watermark) / 1e6)
-    last = state.last_verdict(trial.id)
-    arm = plan.production if epoch.serving == "production" else plan.candidate
-    gateways = [each for each in counters.read_all(settings.trial_dir(trial.id) / "counters") if each.alive]
-    runner = _runner_of(settings, trial)
-    paused = state.paused(trial.id)
-    return {
-        "trial": trial.id,
-        "question": plan.question,
-        "digest": trial.digest,
-        "registered_us": trial.registered_us,
-        "attempt": trial.attempt,
-        "serving": epoch.serving,
-        "serving_version": arm.version,
-        "epoch": epoch.number,
-        "paused": None
-        if paused is None
-        else {"since_us": paused.since_us, "by": paused.actor, "reason": paused.reason},
-        "health": _health(bool(gateways), runner, lag, paused=paused is not None, stale_s=3 * max(settings.flush, 60)),
-        "ledger": counts,
-        "watermark_us": watermark,
-        "watermark_lag_s": lag,
-        "verdict": None if last is None else {"verdict": last[1].verdict, "sentence": last[1].sentence},
-        "processes": [
-            *({"name": f"gateway {each}", "ready": True} for each in sorted({g.instance[-8:] for g in gateways})),
-            *([{"name": "runner", "ready": True}] if runner else []),
-        ],
-    }
-
-
-def _health(gateway: bool, runner: bool, lag_s: float | None, *, paused: bool, stale_s: float) -> str:
-    """A shadow path that carries nothing is UNKNOWN, not green."""
-    if not gateway:
-        return "UNKNOWN: no gateway is running"
-    if not runner:
-        return "UNKNOWN: no runner; copies wait in the gateways or are shed"
-    if paused:
-        return "PAUSED: nothing is shadowed until gnomon resume"
-    if lag_s is None:
-        return "UNKNOWN: nothing is in the log yet"
-    if lag_s > stale_s:
-        return f"UNKNOWN: the log stands still for {lag_s:,.0f} s; see logs/runner.log in the data folder"
-    return "shadowing"
-
-
-def ledger(settings: Settings, trial: Trial) -> dict[str, Any]:
-    """The sums by state: the gateways' own from their counter files, the runner's from the ledger table.
-
-    `open` is what is in flight, buffered or in the inbox: seen minus every final state.
-    """
-    from gnomon.log import read
-
-    # The table first: what is counted there has been seen by the time the gateways' counters are read.
-    logged = read.ledger(settings.log_url(trial.id))
-    gateways = counters.read_all(settings.trial_dir(trial.id) / "counters")
-    states = dict.fromkeys(GATEWAY_STATES, 0)
-    for gateway in gateways:
-        for state, count in gateway.states.items():
-            states[state] = states.get(state, 0) + count
-    for row in logged:
-        if row.state in {"paired", "expired", "unaccounted"}:
-            states[row.state] = states.get(row.state, 0) + row.count
-    seen = sum(gateway.seen for gateway in gateways)
-    shown = {state: count for state, count in states.items() if count}
-    return {
-        "seen": seen,
-        "handed_over": sum(gateway.handed_over for gateway in gateways),
-        "invalid_head": sum(gateway.invalid_head for gateway in gateways),
-        "open": seen - sum(shown.values()),
-        "states": shown,
-    }
+    return now.status(settings, state, trial, plan_of(trial), runner=_runner_of(settings, trial))
 
 
 def actor() -> str:

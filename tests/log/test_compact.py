@@ -80,7 +80,7 @@ def test_few_files_are_left_alone(url):
 def test_files_grow_by_classes_so_that_a_row_is_not_written_again_with_every_run(url, monkeypatch):
     monkeypatch.setattr(compact, "TARGETS", (24_000, 192_000, 1_536_000))  # a fresh file has some 7 kB
     written = 0
-    for number in range(1, 49):
+    for number in range(1, 33):
         rows = [{"id": f"{number:016x}{row:016x}", "truth_key": f"{number}.{row}"} for row in range(40)]
         log_comparisons(url, *rows, number=number)
         if number % 4 == 0:
@@ -88,14 +88,14 @@ def test_files_grow_by_classes_so_that_a_row_is_not_written_again_with_every_run
             compact.compact(url, "comparisons")
             written += len(set(files(url)) - before)
     assert len(files(url)) < 16
-    assert written < 36
-    assert len(ids(url)) == len(set(ids(url))) == 48 * 40
+    assert written < 24
+    assert len(ids(url)) == len(set(ids(url))) == 32 * 40
 
 
 @pytest.mark.usefixtures("few")
 def test_appends_that_meet_merging_succeed_and_stand_in_the_log_once(url):
     log_numbers(url, 1)
-    last = 40
+    last = 25
 
     def runner():
         for number in range(2, last + 1):

@@ -46,14 +46,15 @@ def url(tmp_path):
     return str(tmp_path / "log")
 
 
+@pytest.mark.parametrize("which", [min, max])
 @pytest.mark.parametrize("damage", [cut, garbled, emptied, removed])
 @pytest.mark.parametrize("table", READERS)
-def test_a_damaged_data_file_is_named(url, table, damage):
+def test_a_damaged_data_file_is_named(url, table, damage, which):
     append(url, table, ROWS[table], application="r", number=1)
     append(url, table, ROWS[table], application="r", number=2)
-    last = Path(max(read.data_files(url, table, read.opened(url, table))))
-    damage(last)
-    with pytest.raises(IntegrityError, match=last.name):
+    damaged = Path(which(read.data_files(url, table, read.opened(url, table))))
+    damage(damaged)
+    with pytest.raises(IntegrityError, match=damaged.name):
         READERS[table](url)
 
 

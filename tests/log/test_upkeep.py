@@ -112,26 +112,19 @@ def test_a_verdict_from_before_verifies_and_the_next_look_counts_the_same(served
     assert upkeep(served.config(), now_us=later) == ({}, [])
 
 
-def test_a_verdict_that_names_exchanges_still_verifies_when_that_version_is_gone(served):
-    """Earlier programs pinned `exchanges` too."""
+def test_a_verdict_of_an_earlier_program_verifies_and_a_file_that_it_lost_is_noticed(served):
+    """Earlier programs pinned `exchanges` too; that version is gone."""
     served.flush(5)
     verdict = pipeline.look(served.settings, served.trial)
     old = msgspec.structs.replace(verdict, versions=verdict.versions | {"exchanges": 2})
     served.state.save_verdict(served.trial.id, old, now_us=1, actor="ada")
+    (lost, *_) = read.snapshot(served.url).files("comparisons")
     did, _ = upkeep(served.config(keep_bodies_us=0), now_us=clock.now_us() + HOUR)
     assert did["bodies"] == 5
     pipeline.verify(served.settings, served.state, served.trial, old)
-
-
-def test_a_missing_data_file_of_a_verdict_is_noticed_after_upkeep(served):
-    served.flush(5)
-    verdict = pipeline.record_look(served.settings, served.state, served.trial)
-    (lost, *_) = read.snapshot(served.url).files("comparisons")
-    upkeep(served.config(), now_us=clock.now_us() + HOUR)
-    pipeline.verify(served.settings, served.state, served.trial, verdict)
     Path(lost).unlink()
     with pytest.raises(IntegrityError, match=Path(lost).name):
-        pipeline.verify(served.settings, served.state, served.trial, verdict)
+        pipeline.verify(served.settings, served.state, served.trial, old)
 
 
 def test_without_the_trials_verdicts_old_bodies_go_and_no_evidence_does(served):
@@ -231,7 +224,6 @@ def test_an_upkeep_that_is_killed_loses_nothing_and_the_next_one_does_the_rest(s
     process.communicate()
 
     served.flush()
-    pipeline.verify(served.settings, served.state, served.trial, verdict)
     for _ in range(2):
         _, failed = upkeep(served.config(keep_bodies_us=0, safe_age_us=0, orphan_age_us=0), now_us=clock.now_us())
         assert failed == []

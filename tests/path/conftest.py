@@ -81,14 +81,17 @@ class Place:
     def env(self):
         return (
             os.environ
-            | self.settings
             | {
                 "GNOMON_DATA": str(self.folder / "data"),
                 "GNOMON_LISTEN": f"127.0.0.1:{self.listen}",
                 "GNOMON_ADMIN": f"127.0.0.1:{self.admin}",
                 "GNOMON_GATEWAYS": str(self.gateways),
                 "GNOMON_FLUSH": "0.3",
+                # every request is to be a pair, and nothing else in the log, where a test does not say otherwise
+                "GNOMON_PROBE_EVERY": "none",
+                "GNOMON_OFF_SLICES": "0",
             }
+            | self.settings
         )
 
     @property

@@ -54,6 +54,7 @@ def _shrinking(ledger: Expr) -> list[str]:
     """Cumulative counts that became smaller. What is open comes and goes."""
     ledger = ledger.filter(ledger.state != "open")
     order = ibis.window(group_by=["instance", "stratum", "state"], order_by=["time_us", "count"])
+    ledger = ledger.filter(ledger.state != "open")  # what is open ends
     steps = ledger.mutate(before=ledger["count"].lag().over(order))
     bad = steps.filter(steps["count"] < steps.before).order_by("time_us", "instance", "stratum", "state").limit(3)
     return [

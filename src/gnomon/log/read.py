@@ -28,6 +28,8 @@ ABSENT: Final = -1
 """The version of a table that is not there yet."""
 
 _COUNTED: Final = ("time_us", "count", "watermark_us")
+_ROWS: Final = 100_000
+"""Rows of the ledger that are held at a time."""
 
 
 @dataclass(frozen=True)
@@ -101,14 +103,18 @@ def ledger(log_url: str) -> list[LedgerRow]:
     table = opened(log_url, "ledger")
     if table is None:
         return []
-    latest = tables.LEDGER.empty_table()
+    parts, held = [tables.LEDGER.empty_table()], 0
     for part in _parts(log_url, "ledger", table):
-        latest = _latest(pa.concat_tables([latest, part], promote_options="permissive"))
-    return [LedgerRow(**row) for row in latest.to_pylist()]
+        parts.append(part)
+        held += len(part)
+        if held > _ROWS:
+            parts, held = [_latest(parts)], 0
+    return [LedgerRow(**row) for row in _latest(parts).to_pylist()]
 
 
-def _latest(rows: pa.Table) -> pa.Table:
+def _latest(parts: Sequence[pa.Table]) -> pa.Table:
     """The last row of each key by time, then count."""
+    rows = pa.concat_tables(parts, promote_options="permissive")
     keys = ["instance", "epoch", "stratum", "state"]
     times = rows.group_by(keys, use_threads=False).aggregate([("time_us", "max")])
     # a sort costs more than all else: leave out what is older than the last row of every key
@@ -219,16 +225,17 @@ def _parts(
     """
     schema = pa.schema(there.schema())
     wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])
-    for file in data_files(log_url, table, there):
+    files = data_files(log_url, table, there)
+    try:
+        fragments = list(ds.dataset(files, schema=schema, format="parquet").get_fragments())
+    except FileNotFoundError as error:
+        raise IntegrityError(f"a data file of the log is missing: {error}") from None
+    for file, fragment in zip(files, fragments, strict=True):
         try:
-            for fragment in ds.dataset([file], format="parquet").get_fragments():
-                groups = [group.id for group in fragment.row_groups if ids is None or _may_hold(group.statistics, ids)]
-                if not groups:
-                    continue
-                found = fragment.subset(row_group_ids=groups)
-                for batch in found.to_batches(columns=wanted.names, use_threads=False, batch_readahead=1):
-                    # a file that an update wrote holds the same texts as another type
-                    yield pa.Table.from_batches([batch]).cast(wanted)
+            found = fragment if ids is None else _may_hold(fragment, ids)
+            for batch in found.to_batches(columns=wanted.names, use_threads=False, batch_readahead=1):
+                # a file that an update wrote holds the same texts as another type
+                yield pa.Table.from_batches([batch]).cast(wanted)
         except FileNotFoundError:
             raise IntegrityError(f"the data file {file} is missing from the log") from None
         except (pa.ArrowException, OSError) as error:
@@ -236,6 +243,12 @@ def _parts(
             raise IntegrityError(f"the data file {file} is damaged or cannot be read: {reason}") from error
 
 
-def _may_hold(statistics: dict[str, dict[str, Any]] | None, ids: Sequence[str]) -> bool:
-    span = (statistics or {}).get("id")
-    return span is None or any(span["min"] <= each <= span["max"] for each in ids)
+def _may_hold(fragment: ds.Fragment, ids: Sequence[str]) -> ds.Fragment:
+    """The row groups that may hold one of these ids, by their statistics."""
+    spans = {group.id: (group.statistics or {}).get("id") for group in fragment.row_groups}
+    groups = [
+        number
+        for number, span in spans.items()
+        if span is None or any(span["min"] <= each <= span["max"] for each in ids)
+    ]
+    return fragment.subset(row_group_ids=groups)
