@@ -71,7 +71,7 @@ def describe(
             segments={segment.name: _pairs_by_value(plan, pairs, segment.name) for segment in plan.segments},
             ledger=counts.sides(latest),
             sampling=counts.sampling(plan, latest),
-            losses=losses(plan, calls, engine.connection, log_url=log_url),
+            losses=losses(plan, read_rows, engine.connection, log_url=log_url),
         )
 
 
