@@ -48,6 +48,10 @@ class StateError(GnomonError):
     """The action does not fit the state: nothing was changed."""
 
 
+class StateDown(StateError):
+    """The state database cannot be read or written: nothing was changed, and production is served without it."""
+
+
 class Unreachable(GnomonError):
     """A model did not answer."""
 

@@ -20,8 +20,7 @@ from gnomon.errors import IntegrityError, StateError, Unreachable
 from gnomon.plan import check, load, seal
 from gnomon.promote import pause as pauses
 from gnomon.promote import switch
-from gnomon.records import counters
-from gnomon.records.ledger import GATEWAY_STATES
+from gnomon.records.facts import Reading
 from gnomon.records.plan import Plan
 from gnomon.records.process import Epoch
 from gnomon.records.trial import Pause, Trial
@@ -88,14 +87,24 @@ def import_truths(settings: Settings, trial: Trial, source: Path | str) -> "Trut
 # 5 -----------------------------------------------------------------------------------------------------------------
 
 
-def look(settings: Settings, trial: Trial) -> Verdict:
+def look(settings: Settings, state: State, trial: Trial) -> Verdict:
     """One look: pinned tables, evidence, verdict. Writes nothing."""
     from gnomon.log import read
 
-    return _judge(trial, read.snapshot(settings.log_url(trial.id)), as_of_us=clock.now_us(), program=__version__)
+    snapshot = read.snapshot(settings.log_url(trial.id))
+    now_us = clock.now_us()
+    return _judge(trial, snapshot, _readings(state, trial), as_of_us=now_us, program=__version__)
 
 
-def _judge(trial: Trial, snapshot: "Snapshot", *, as_of_us: int, program: str) -> Verdict:
+def _readings(state: State, trial: Trial) -> tuple[Reading, ...]:
+    """What the models said they are while the trial's own evidence came in: up to its first promotion."""
+    ends_us = min((e.since_us for e in state.epochs(trial.id) if e.number > trial.first_epoch), default=None)
+    return tuple(each for each in state.identities(trial.id) if ends_us is None or each.time_us < ends_us)
+
+
+def _judge(
+    trial: Trial, snapshot: "Snapshot", identities: tuple[Reading, ...], *, as_of_us: int, program: str
+) -> Verdict:
     """The verdict that these tables give at that time: of the sealed plan, and of nothing else."""
     import duckdb
 
@@ -105,7 +114,14 @@ def _judge(trial: Trial, snapshot: "Snapshot", *, as_of_us: int, program: str) -
     plan = plan_of(trial)
     started_us = trial.registered_us
     try:
-        evidence = gather(plan, snapshot, first_epoch=trial.first_epoch, as_of_us=as_of_us, started_us=started_us)
+        evidence = gather(
+            plan,
+            snapshot,
+            first_epoch=trial.first_epoch,
+            as_of_us=as_of_us,
+            started_us=started_us,
+            identities=identities,
+        )
     except duckdb.Error as error:
         reason = str(error).splitlines()[0]
         raise IntegrityError(f"the log of {trial.id} cannot be read, a file of it is damaged: {reason}") from error
@@ -118,7 +134,7 @@ def record_look(settings: Settings, state: State, trial: Trial) -> Verdict:
     rejected = _rejected(state, trial)
     if rejected is not None:
         return rejected
-    verdict = look(settings, trial)
+    verdict = look(settings, state, trial)
     try:
         state.save_verdict(trial.id, verdict, now_us=clock.now_us(), actor=actor())
     except StateError:  # somebody else's look rejected in the meantime
@@ -151,7 +167,7 @@ def verify(settings: Settings, state: State, trial: Trial, verdict: Verdict, pla
         )
     _verify_file(state, trial, plan_path)
     snapshot = read.snapshot(settings.log_url(trial.id), verdict.versions)
-    again = _judge(trial, snapshot, as_of_us=verdict.as_of_us, program=verdict.program)
+    again = _judge(trial, snapshot, _readings(state, trial), as_of_us=verdict.as_of_us, program=verdict.program)
     different = recompute.differences(verdict, again)
     if different:
         raise IntegrityError(
@@ -186,6 +202,7 @@ def _verify_file(state: State, trial: Trial, plan_path: Path | None) -> None:
 def build_report(settings: Settings, state: State, trial: Trial, verdict: Verdict) -> "Report":
     """All that the report shows of one verdict."""
     from gnomon import report
+    from gnomon import status as status_now
     from gnomon.evidence import describe
     from gnomon.log import read
 
@@ -200,6 +217,9 @@ def build_report(settings: Settings, state: State, trial: Trial, verdict: Verdic
             plan, snapshot, log_url=log_url, first_epoch=trial.first_epoch, started_us=trial.registered_us
         ),
         pauses=tuple(state.pauses(trial.id)),
+        tax=status_now.tax(settings.trial_dir(trial.id) / "counters"),
+        probes=status_now.probes(settings, trial),
+        identities=_readings(state, trial),
     )
 
 
@@ -211,7 +231,7 @@ def promote(settings: Settings, state: State, trial: Trial, *, override: str | N
 
     def check_again(verdict: Verdict) -> None:
         verify(settings, state, trial, verdict)
-        now = look(settings, trial)
+        now = look(settings, state, trial)
         if now.verdict != "promote":
             raise StateError(
                 f"{trial.id} cannot be promoted: since its last verdict the evidence says {now.verdict!r} "
@@ -247,87 +267,10 @@ def resume(state: State, trial: Trial, *, reason: str) -> bool:
 
 
 def status(settings: Settings, state: State, trial: Trial) -> dict[str, Any]:
-    """What is known now: who serves, whether it is paused, the ledger, how far the log is, the last verdict.
+    """What is known now: see `gnomon.status`. Asks no process."""
+    from gnomon import status as now
 
-    Reads counter files, the ledger table and the state database; asks no process.
-    """
-    from gnomon.log import read
-
-    plan = plan_of(trial)
-    epoch = state.epoch(trial.id)
-    counts = ledger(settings, trial)
-    watermark = read.watermark(settings.log_url(trial.id))
-    lag = None if watermark is None else max(0.0, (clock.now_us() - watermark) / 1e6)
-    last = state.last_verdict(trial.id)
-    arm = plan.production if epoch.serving == "production" else plan.candidate
-    gateways = [each for each in counters.read_all(settings.trial_dir(trial.id) / "counters") if each.alive]
-    runner = _runner_of(settings, trial)
-    paused = state.paused(trial.id)
-    return {
-        "trial": trial.id,
-        "question": plan.question,
-        "digest": trial.digest,
-        "registered_us": trial.registered_us,
-        "attempt": trial.attempt,
-        "serving": epoch.serving,
-        "serving_version": arm.version,
-        "epoch": epoch.number,
-        "paused": None
-        if paused is None
-        else {"since_us": paused.since_us, "by": paused.actor, "reason": paused.reason},
-        "health": _health(bool(gateways), runner, lag, paused=paused is not None, stale_s=3 * max(settings.flush, 60)),
-        "ledger": counts,
-        "watermark_us": watermark,
-        "watermark_lag_s": lag,
-        "verdict": None if last is None else {"verdict": last[1].verdict, "sentence": last[1].sentence},
-        "processes": [
-            *({"name": f"gateway {each}", "ready": True} for each in sorted({g.instance[-8:] for g in gateways})),
-            *([{"name": "runner", "ready": True}] if runner else []),
-        ],
-    }
-
-
-def _health(gateway: bool, runner: bool, lag_s: float | None, *, paused: bool, stale_s: float) -> str:
-    """A shadow path that carries nothing is UNKNOWN, not green."""
-    if not gateway:
-        return "UNKNOWN: no gateway is running"
-    if not runner:
-        return "UNKNOWN: no runner; copies wait in the gateways or are shed"
-    if paused:
-        return "PAUSED: nothing is shadowed until gnomon resume"
-    if lag_s is None:
-        return "UNKNOWN: nothing is in the log yet"
-    if lag_s > stale_s:
-        return f"UNKNOWN: the log stands still for {lag_s:,.0f} s; see logs/runner.log in the data folder"
-    return "shadowing"
-
-
-def ledger(settings: Settings, trial: Trial) -> dict[str, Any]:
-    """The sums by state: the gateways' own from their counter files, the runner's from the ledger table.
-
-    `open` is what is in flight, buffered or in the inbox: seen minus every final state.
-    """
-    from gnomon.log import read
-
-    # The table first: what is counted there has been seen by the time the gateways' counters are read.
-    logged = read.ledger(settings.log_url(trial.id))
-    gateways = counters.read_all(settings.trial_dir(trial.id) / "counters")
-    states = dict.fromkeys(GATEWAY_STATES, 0)
-    for gateway in gateways:
-        for state, count in gateway.states.items():
-            states[state] = states.get(state, 0) + count
-    for row in logged:
-        if row.state in {"paired", "expired", "unaccounted"}:
-            states[row.state] = states.get(row.state, 0) + row.count
-    seen = sum(gateway.seen for gateway in gateways)
-    shown = {state: count for state, count in states.items() if count}
-    return {
-        "seen": seen,
-        "handed_over": sum(gateway.handed_over for gateway in gateways),
-        "invalid_head": sum(gateway.invalid_head for gateway in gateways),
-        "open": seen - sum(shown.values()),
-        "states": shown,
-    }
+    return now.status(settings, state, trial, plan_of(trial), runner=_runner_of(settings, trial))
 
 
 def actor() -> str:

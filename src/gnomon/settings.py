@@ -63,6 +63,18 @@ class Settings(BaseSettings):
         None, description="URL of the folder with a queue for each trial, such as sqlite:////var/lib/gnomon."
     )
     flush: float = Field(5.0, gt=0, le=60, description="Seconds between two appends to the log.")
+    probe_every: MaybeSeconds = Field(
+        300.0, description="Seconds between two rounds of probes through every gateway to the log. none: no probes."
+    )
+    probe_patience: Seconds = Field(
+        30.0, description="Seconds in which a probe must come to the log, beside three flushes; then it is lost."
+    )
+    upkeep_every: MaybeSeconds = Field(
+        600.0, description="Seconds between two rounds of the log's upkeep: compaction, retention. none: no upkeep."
+    )
+    off_slices: float = Field(
+        0.02, ge=0, le=0.2, description="Share of the time with the shadow off, to measure what it costs. 0: none."
+    )
     ca_file: Path | None = Field(
         None, description="PEM file of certificates that are trusted beside the system's, for both arms."
     )
@@ -130,6 +142,14 @@ class Settings(BaseSettings):
     def log_url(self, trial_id: str) -> str:
         """The folder of one trial's Delta tables."""
         return f"{self.log.rstrip('/')}/{trial_id}" if self.log else str(self.trial_dir(trial_id) / "log")
+
+    def facts_file(self, trial_id: str) -> Path:
+        """Where the runner says how it is."""
+        return self.trial_dir(trial_id) / "runner.facts.json"
+
+    def probes_file(self, trial_id: str) -> Path:
+        """Where the supervisor says what became of its probes."""
+        return self.trial_dir(trial_id) / "probes.json"
 
     def inbox_url(self, trial_id: str) -> str:
         """The queue of one trial."""

@@ -156,7 +156,7 @@ def test_a_rate_limit_sheds_before_either_arm_is_called(around):
 
 
 STEPS = {
-    "the decision": "import gnomon.fork.gateway as m; m.Gateway.toss",
+    "the decision": "import gnomon.fork.strata as m; m.Sampler.toss",
     "the headers": "import gnomon.fork.gateway as m; m.Gateway.allowed",
     "the request's body": "import gnomon.fork.capture as m; m.Copy.request_part",
     "the copy's beginning": "import gnomon.fork.capture as m; m.Copy.begin",

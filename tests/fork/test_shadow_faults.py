@@ -7,6 +7,7 @@ for the next request, and so on, until a request passes with no line left to fai
 import pytest
 
 from gnomon.records import counters, frames
+from gnomon.records.plan import Selector, Strata
 from tests.fork.harness import wait_for
 
 PLANT = """
@@ -14,8 +15,9 @@ import gnomon.fork.link as link
 link._PATIENCE = 0.3
 import sys
 import gnomon.fork.exchange as exchange
-FILES = ("fork/capture.py", "fork/link.py", "fork/sampling.py")
-FUNCTIONS = {("fork/gateway.py", "toss"), ("fork/gateway.py", "allowed"), ("fork/exchange.py", "_fork")}
+FILES = ("fork/capture.py", "fork/link.py", "fork/sampling.py", "fork/strata.py", "fork/slices.py", "fork/trail.py")
+FUNCTIONS = {("fork/gateway.py", name) for name in ("decide", "kept_out", "allowed")}
+FUNCTIONS |= {("fork/exchange.py", name) for name in ("_fork", "_is_off", "_head_alone")}
 NOT_YET_SHADOW = {"new"}  # the id is the answer's, too
 aim = at = 0
 def watched(code):
@@ -49,11 +51,16 @@ CHUNKS = (
 SMALL = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\nok"
 LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: 3000\r\n\r\n" + b"x" * 3000
 CODED = b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 2\r\n\r\nok"
+ALWAYS = 1 << 32
+BY_HEADER = Strata(by=Selector(where="header", name="content-type"), rates=(("a/b", ALWAYS),), otherwise=ALWAYS)
+BY_BODY = Strata(by=Selector(where="body", name="/x"), rates=(("1", ALWAYS),), otherwise=ALWAYS)
 WAYS = {
     "sync": (POST, SMALL, {}, set()),
     "async": (POST, SMALL, {"mode": "async"}, set()),
     "in pieces": (CHUNKS, SMALL, {}, set()),
     "a budget": (POST, SMALL, {"per_second": 100_000, "shadow_rate": (1 << 32) - 1}, {"unsampled"}),
+    "strata of the head": (POST, SMALL, {"strata": BY_HEADER}, set()),
+    "strata of the body, and slices": (POST, SMALL, {"strata": BY_BODY, "slice_us": 10**6}, {"shed:off_slice"}),
     "too large": (POST, LARGE, {"body_cap": 1000}, {"guarded:too_large"}),
     "an unreadable answer": (POST, CODED, {}, {"guarded:unreadable_coding"}),
     "no room": (POST, SMALL, {"capture_budget": 100}, {"shed:memory", "shed:unavailable"}),

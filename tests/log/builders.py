@@ -58,3 +58,12 @@ def ledger(*rows: dict[str, Any]) -> pa.Table:
         for row in rows
     ]
     return pa.Table.from_pylist(made, schema=tables.LEDGER)
+
+
+def exchanges(*rows: dict[str, Any]) -> pa.Table:
+    """Rows with the given columns; every other one is empty."""
+    empty = {
+        field.name: None if field.nullable else (0 if pa.types.is_integer(field.type) else "")
+        for field in tables.EXCHANGES
+    }
+    return pa.Table.from_pylist([empty | row for row in rows], schema=tables.EXCHANGES)

@@ -2,12 +2,15 @@
 
 import shutil
 import stat
+import tempfile
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gnomon.errors import IntegrityError
 from gnomon.log import read, tables
@@ -60,8 +63,8 @@ def test_a_url_is_as_good_as_a_path(tmp_path):
 
 def test_nothing_is_there_before_the_first_append(url):
     empty = read.snapshot(url)
-    assert empty.versions == {"ledger": -1, "comparisons": -1, "truths": -1, "exchanges": -1}
-    assert [empty.files(table) for table in tables.TABLES] == [[], [], [], []]
+    assert empty.versions == {"ledger": -1, "comparisons": -1, "truths": -1}
+    assert [empty.files(table) for table in empty.versions] == [[], [], []]
     assert read.watermark(url) is None
     assert read.ledger(url) == []
     assert read.exchanges(url, ["x"]) == []
@@ -155,6 +158,30 @@ def test_the_ledger_is_the_latest_row_of_each_count(url):
     ]
 
 
+COUNTS = st.lists(
+    st.lists(st.tuples(st.sampled_from("gh"), st.sampled_from(["seen", "paired"]), st.integers(1, 4)), min_size=1),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(max_examples=15, deadline=None)
+@given(flushes=COUNTS)
+def test_the_ledger_is_the_latest_row_of_each_count_in_whatever_file_it_is(flushes):
+    latest, count = {}, 0
+    with tempfile.TemporaryDirectory() as folder:
+        for number, flush in enumerate(flushes, 1):
+            rows = []
+            for instance, state, time_us in flush:
+                count += 1
+                rows.append({"instance": instance, "state": state, "time_us": time_us, "count": count})
+                place = (instance, state)
+                latest[place] = max(latest.get(place, (0, 0)), (time_us, count))
+            append(folder, "ledger", ledger(*rows), application="r", number=number)
+        found = {(row.instance, row.state): (row.time_us, row.count) for row in read.ledger(folder)}
+    assert found == latest
+
+
 def test_few_exchanges_are_read_by_id(url):
     blank = {field.name: None for field in tables.EXCHANGES} | {"time_us": 1, "epoch": 1, "probability": 1}
     needed = ("source", "stratum", "method", "target", "request_headers", "production_version", "production_outcome")
@@ -162,6 +189,6 @@ def test_few_exchanges_are_read_by_id(url):
         "production_status": 200
     }
     rows = pa.Table.from_pylist([blank | {"id": each} for each in "abcd"], schema=tables.EXCHANGES)
-    version = append(url, "exchanges", rows, application="r", number=1)
+    append(url, "exchanges", rows, application="r", number=1)
     append(url, "exchanges", rows.slice(0, 1), application="r", number=2)
-    assert [row["id"] for row in read.exchanges(url, ["c", "x", "a"], version)] == ["c", "a"]
+    assert [row["id"] for row in read.exchanges(url, ["c", "x", "a"])] == ["c", "a"]

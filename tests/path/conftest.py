@@ -14,6 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.path.warm import Warm
+
 MODEL = Path(__file__).parent / "model.py"
 GNOMON = Path(sys.executable).parent / "gnomon"
 
@@ -72,19 +74,24 @@ class Place:
     processes: list = field(default_factory=list)
     gateways: int = 1
     settings: dict = field(default_factory=dict)
+    warm: Warm | None = None
+    """Commands are run in its forks; None: in new processes."""
 
     @property
     def env(self):
         return (
             os.environ
-            | self.settings
             | {
                 "GNOMON_DATA": str(self.folder / "data"),
                 "GNOMON_LISTEN": f"127.0.0.1:{self.listen}",
                 "GNOMON_ADMIN": f"127.0.0.1:{self.admin}",
                 "GNOMON_GATEWAYS": str(self.gateways),
                 "GNOMON_FLUSH": "0.3",
+                # every request is to be a pair, and nothing else in the log, where a test does not say otherwise
+                "GNOMON_PROBE_EVERY": "none",
+                "GNOMON_OFF_SLICES": "0",
             }
+            | self.settings
         )
 
     @property
@@ -104,15 +111,19 @@ class Place:
         return path
 
     def gnomon(self, *words, code=0, stdin=None):
-        done = subprocess.run(
-            [str(GNOMON), *map(str, words)],
-            env=self.env,
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            input=stdin,
-            check=False,
-        )
+        words = [*map(str, words)]
+        if self.warm is not None:
+            done = self.warm.run(words, env=self.env, cwd=self.folder, stdin=stdin)
+        else:
+            done = subprocess.run(
+                [str(GNOMON), *words],
+                env=self.env,
+                cwd=self.folder,
+                capture_output=True,
+                text=True,
+                input=stdin,
+                check=False,
+            )
         if code is not None:
             assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
@@ -218,9 +229,16 @@ def stream(url, numbers, *, extra=lambda number: {}):
             assert response.status_code in (200, 500), response.text
 
 
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory):
+    made = Warm(tmp_path_factory.mktemp("warm"))
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def place(tmp_path):
-    made = Place(tmp_path)
+def place(tmp_path, warm):
+    made = Place(tmp_path, warm=warm)
     yield made
     # the newest first: a supervisor drains its own children; whatever is left is killed by its pid
     for process in reversed(made.processes):

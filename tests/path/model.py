@@ -1,6 +1,6 @@
 """A small real model server for the tests: uvicorn, one JSON route, and the behaviour its arguments say.
 
-python model.py PORT NAME [--wrong RATE] [--wrong-in COUNTRY=RATE] [--broken RATE] [--text] [--tls PEM]
+python model.py PORT NAME [--wrong RATE] [--wrong-in COUNTRY=RATE] [--broken RATE] [--text] [--echo] [--tls PEM]
 """
 
 import argparse
@@ -37,7 +37,8 @@ def make_app(options):
             rate = float(per_country.get(request.get("country"), options.wrong))
             truth = share(key) < 0.5
             label = truth if share(options.name + key) >= rate else not truth
-            answer = json.dumps({"label": "bad" if label else "good", "by": options.name}).encode()
+            said = {"label": "bad" if label else "good", "by": options.name}
+            answer = json.dumps(said | ({"echo": request} if options.echo else {})).encode()
             if share("broken" + options.name + key) < options.broken:
                 status, answer = 500, b'{"error": "out of memory"}'
             if options.text:
@@ -58,6 +59,7 @@ if __name__ == "__main__":
     parser.add_argument("--broken", type=float, default=0.0)
     parser.add_argument("--delay", type=float, default=0.0)
     parser.add_argument("--text", action="store_true")
+    parser.add_argument("--echo", action="store_true", help="repeat the request in the answer")
     parser.add_argument("--tls", help="a file with a certificate and its key")
     options = parser.parse_args()
     tls = {"ssl_certfile": options.tls} if options.tls else {}

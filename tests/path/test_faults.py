@@ -1,8 +1,10 @@
 """Kill the parts under load: production is served, and the ledger adds up."""
 
+import contextlib
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import time
 
@@ -109,6 +111,63 @@ def test_production_is_served_unshadowed_when_the_state_database_is_broken(place
     assert answer.headers["x-model"] == "new"  # by the last epoch that the gateways were told
     counted = counters.read_all(place.folder / "data/trials/fraud.1/counters")
     assert sum(each.states.get("shed:unavailable", 0) for each in counted) == 1
+
+
+def test_with_a_full_disk_at_the_start_a_new_trial_is_refused_and_a_sealed_one_is_served_unshadowed(place):
+    plan = place.plan(place.model("old"), place.model("new"))
+    command = ["prlimit", "--fsize=0:unlimited", str(GNOMON), "serve", str(plan)]  # no file of these can grow
+    where = {"env": place.env, "cwd": place.folder, "text": True, "stderr": subprocess.PIPE}
+    refused = subprocess.run(command, **where, check=False)
+    assert refused.returncode == 2
+    assert "cannot be used" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    place.stop(place.serve(plan))
+    process = subprocess.Popen(command, **where)
+    place.processes.append(process)
+    words = ""
+    while "UNSHADOWED" not in words:
+        line = process.stderr.readline()
+        assert line, words
+        words += line
+    assert httpx.post(place.url + "/predict", json=body(1)).headers["x-model"] == "old"
+    place.stop(process)
+    place.stop(place.serve(plan))  # with room again it goes on, and nothing was lost
+    assert place.read("status")["trial"] == "fraud.1"
+
+
+def test_a_newer_versions_inbox_keeps_nobody_from_being_served_and_is_left_alone(place):
+    plan = place.plan(place.model("old"), place.model("new"))
+    place.stop(place.serve(plan))
+    path = place.folder / "data/trials/fraud.1/inbox.db"
+    with contextlib.closing(sqlite3.connect(path)) as inbox:
+        inbox.execute("PRAGMA user_version=99")
+    process = place.serve(plan)
+    assert httpx.post(place.url + "/predict", json=body(1)).status_code == 200
+    assert place.read("status")["health"].startswith("UNKNOWN: no runner")
+    words = (place.folder / "serve.err").read_text()
+    assert "layout 99" in words
+    assert "use the version that wrote it" in words
+    place.stop(process)
+    with contextlib.closing(sqlite3.connect(path)) as inbox:
+        assert inbox.execute("PRAGMA user_version").fetchone() == (99,)
+
+
+def test_a_newer_versions_state_is_left_alone_and_production_is_served(place):
+    plan = place.plan(place.model("old"), place.model("new"))
+    place.stop(place.serve(plan))
+    path = place.folder / "data/state.db"
+    with contextlib.closing(sqlite3.connect(path)) as state:
+        state.execute("UPDATE alembic_version SET version_num = '0099'")
+        state.commit()
+    refused = place.gnomon("status", code=2)
+    assert "newer gnomon" in refused.stderr
+    log = (place.folder / "serve.err").open("ab")
+    process = subprocess.Popen([str(GNOMON), "serve", str(plan)], env=place.env, cwd=place.folder, stderr=log)
+    place.processes.append(process)
+    wait_for(lambda: "UNSHADOWED" in (place.folder / "serve.err").read_text(), what="the word for it")
+    assert httpx.post(place.url + "/predict", json=body(1)).status_code == 200
+    assert "newer gnomon" in (place.folder / "serve.err").read_text()
+    place.stop(process)
 
 
 def test_a_changed_plan_takes_over_without_mixing_two_trials(place):

@@ -2,9 +2,10 @@
 
 import socket
 
+import httpx
 import pytest
 
-from tests.path.conftest import free_port, stream
+from tests.path.conftest import free_port, stream, wait_for
 
 TRACEBACK = "Traceback"
 
@@ -22,6 +23,9 @@ def refused(done, *words):
         ("routes: [POST /predict]", "routess: [POST /predict]", ["routess", "routes"]),
         ("samples: {overall: 100", "samples: {overall: many", ["samples.overall", "many"]),
         ('version: "1.4"', "version: 1.10", ["production.version", '"1.10"']),
+        ("shadow_rate: 100%", "shadow_rate: 120%", ["fork.shadow_rate", "120%"]),
+        ("shadow_rate: 100%", "strata: {by: body:/country, rates: {BR: 0%}}", ["fork.strata.rates", "0%"]),
+        ("shadow_rate: 100%", "strata: {by: output:label, rates: {BR: 5%}}", ["fork.strata.by", "output"]),
     ],
 )
 def test_a_plan_with_a_mistake_names_its_place(place, old, new, words):
@@ -41,6 +45,31 @@ def test_a_dead_model_is_said_before_the_trial_starts(place):
     refused(place.gnomon("serve", plan, code=2), "candidate", str(dead), "refused")
     done = place.gnomon("check", plan, code=2)
     assert f"{dead}" in done.stdout
+
+
+def test_a_candidate_whose_name_does_not_resolve(place):
+    plan = place.plan(place.model("old"), 2, edit=lambda text: text.replace('127.0.0.1:2"', 'nowhere.invalid:2"'))
+    refused(place.gnomon("serve", plan, code=2), "candidate", "nowhere.invalid", "does not resolve")
+    refused(place.gnomon("trials", code=2), "no trial in")
+
+
+def test_a_stratum_in_a_body_that_is_no_json_is_counted_and_loses_nothing(place):
+    strata = "strata: {by: body:/country, rates: {DE: 100%}, otherwise: 50%}"
+    edit = lambda text: text.replace("shadow_rate: 100%", strata)  # noqa: E731  the one line that differs
+    process = place.serve(place.plan(place.model("old", "--text"), place.model("new", "--text"), edit=edit))
+    with httpx.Client(base_url=place.url, timeout=20) as client:
+        for number in range(40):
+            body = b"no JSON" if number % 2 else b'{"country": "DE", "id": "1"}'
+            client.post("/predict", content=body)
+    now = wait_for(lambda: (found := place.read("status"))["ledger"]["open"] == 0 and found, what="an empty inbox")
+    assert {name: each["drawn"] for name, each in now["sampling"].items()} == {"DE": 20, "otherwise": 20}
+    assert now["sampling"]["DE"]["sampled"] == 20
+    assert now["ledger"]["states"] == {
+        "unsampled": 20 - now["sampling"]["otherwise"]["sampled"],
+        "paired": 20 + now["sampling"]["otherwise"]["sampled"],
+    }
+    assert all(each["holds"] for each in now["equalities"].values())
+    place.stop(process)
 
 
 def test_a_port_in_use(place):

@@ -1,4 +1,4 @@
-"""A plan that uses every key, as text and as a document, and edits of it."""
+"""Two plans that use every key together, as text and as documents, and edits of them."""
 
 import copy
 from pathlib import Path
@@ -42,16 +42,53 @@ alpha: 5%
 expect: {disagreement: 22%, difference: 0pp, where: {"source=tweets": 8%}}
 """
 
+FORKED_TEXT = """\
+gnomon: 1
+trial: fraud-v2
+question: Is fraud 2.0 as good as 1.4 everywhere?
+production: {version: "1.4", url: "http://127.0.0.1:9001", identity: GET /v2/models/fraud}
+candidate:
+  version: "2.0"
+  url: "http://127.0.0.1:9002"
+  identity: {path: /healthz, header: X-Model}
+  rewrite:
+    path: {/predict: /v2/predict}
+    headers: {X-Model: "fraud-2"}
+    body: {/model: "fraud-2", /options: {n: 1.0}}
+routes: [POST /predict, GET /models]
+suitability: {context: stateless, side_effects: none}
+fork:
+  strata: {by: body:/country, rates: {BR: 100%, DE: 5%}, otherwise: 10%}
+  sticky: header:X-User-Id
+  headers: [X-Tenant]
+guards: {context: [body:/previous_response_id], side_effects: [body:/tools, header:x-tools]}
+record:
+  drop: [body:/card_number]
+  mask: [header:X-Tenant]
+  digest: ["body:/items/*/email", query:token]
+  keep_bodies: 30d
+segments:
+  country: {from: body:/country, values: [BR, DE]}
+output: {label: body:/label}
+truth: {key: body:/id, expected_within: 14d}
+unit: {independent: true}
+gates:
+  - agreement: {at_least: 90%, where: overall}
+"""
+"""What is copied, guarded, rewritten and kept out of the log."""
+
 PATH = Path("plan.yaml")
 
 DOCUMENT: dict[str, Any] = load.parse(TEXT, PATH).document
 
+FORKED: dict[str, Any] = load.parse(FORKED_TEXT, PATH).document
+
 LEFT_OUT = object()
 
 
-def edited(path: tuple[str | int, ...], value: Any) -> dict[str, Any]:
+def edited(path: tuple[str | int, ...], value: Any, *, of: dict[str, Any] = DOCUMENT) -> dict[str, Any]:
     """The document with one value replaced, or left out."""
-    document = copy.deepcopy(DOCUMENT)
+    document = copy.deepcopy(of)
     holder: Any = document
     for part in path[:-1]:
         holder = holder[part]

@@ -14,9 +14,10 @@ import trustme
 
 from gnomon.plan import check, load
 from gnomon.records.plan import Plan
-from tests.plan.builders import DOCUMENT, PATH, TEXT, edited
+from tests.plan.builders import DOCUMENT, FORKED, FORKED_TEXT, LEFT_OUT, PATH, TEXT, edited
 
 PLAN = load.parse(TEXT, PATH).plan
+FORKED_PLAN = load.parse(FORKED_TEXT, PATH).plan
 
 
 class Model(http.server.BaseHTTPRequestHandler):
@@ -133,6 +134,25 @@ def test_a_socket_that_is_no_model_says_why(answer: bytes | None, reason: str) -
     assert report.message == f"candidate {candidate} {reason}; start it or correct candidate.url"
 
 
+def test_a_name_that_does_not_resolve_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the machine's own name service says of such a name, without asking one over the network."""
+    ask = socket.getaddrinfo
+
+    def answer(host: str, *more: object, **named: object) -> object:
+        if host == "fraud.invalid":
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return ask(host, *more, **named)  # type: ignore[arg-type]  whatever it was asked with
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+    with model(200) as (production, _):
+        reports = check.call_endpoints(plan_with(production, "http://fraud.invalid:9002"))
+    assert [report.ok for report in reports] == [True, False]
+    assert reports[1].message == (
+        "candidate http://fraud.invalid:9002 has no address: the name fraud.invalid does not resolve (Name or service "
+        "not known); correct candidate.url, or make the name known to this machine"
+    )
+
+
 def test_a_server_without_tls_behind_https_says_so() -> None:
     with model(200) as (production, _):
         report = check.call_endpoints(plan_with(production, production.replace("http:", "https:")), patience_s=2)[1]
@@ -189,3 +209,108 @@ def test_a_plan_without_truth_says_that_correctness_is_not_measured() -> None:
     assert any("correctness is not measured" in sentence for sentence in sentences)
     assert any("If requests belong together" in sentence for sentence in sentences)
     assert "There is no deadline: the trial goes on until it is decided." in sentences
+
+
+def test_who_is_copied_and_what_of_it_is_kept_is_said_in_sentences() -> None:
+    sentences = check.explain(FORKED_PLAN)
+    start = next(index for index, sentence in enumerate(sentences) if sentence.startswith("Which model production is"))
+    assert sentences[start - 1] == (
+        "The candidate is version 2.0 at http://127.0.0.1:9002; it is called for a share by stratum of POST /predict, "
+        "GET /models, as the request comes."
+    )
+    every = "at the start and every minute; a change makes the trial invalid."
+    assert sentences[start : start + 21] == [
+        f"Which model production is, is read from GET /v2/models/fraud {every}",
+        f"Which model candidate is, is read from the header x-model of GET /healthz {every}",
+        "The candidate gets the path /v2/predict in place of /predict.",
+        "The candidate gets the header x-model: fraud-2, whatever the client sent.",
+        "After a promotion these paths and headers are what the candidate gets of the users' own requests too.",
+        'The candidate gets "fraud-2" at /model of the body, whatever the client sent.',
+        'The candidate gets {"n":1} at /options of the body, whatever the client sent.',
+        (
+            "gnomon promote will refuse this plan: bodies are rewritten in copies alone, and after a promotion the "
+            "users' own requests go to the candidate as they come; let it take them so before it is to serve."
+        ),
+        "The share that is copied depends on body:/country: BR 100%, DE 5%; any other value and none: 10%.",
+        "Requests with the same header:x-user-id share one coin.",
+        "body:/country: a body that is over 64 KiB, compressed or not JSON has no value there.",
+        "A copy carries x-tenant too, to the candidate and into the log.",
+        (
+            "A request that has something at body:/previous_response_id is not copied: what it leans on is held by "
+            "production alone (guarded:context)."
+        ),
+        (
+            "A request that has something at body:/tools is not copied: it would be carried out twice "
+            "(guarded:side_effects)."
+        ),
+        (
+            "A request that has something at header:x-tools is not copied: it would be carried out twice "
+            "(guarded:side_effects)."
+        ),
+        "body:/card_number is left out of the log.",
+        "header:x-tenant is *** in the log.",
+        "body:/items/*/email is a keyed digest in the log: equal values stay equal.",
+        "query:token is a keyed digest in the log: equal values stay equal.",
+        "Bodies are removed from the log after 30d.",
+        "Segment country (body:/country): BR, DE; anything else: other; without a value: missing.",
+    ]
+
+
+def test_only_a_body_rewrite_keeps_a_plan_from_promotion() -> None:
+    plan = load.from_document(edited(("candidate", "rewrite", "body"), LEFT_OUT, of=FORKED))
+    assert not any("promote will refuse" in sentence for sentence in check.explain(plan))
+
+
+@pytest.mark.parametrize(
+    ("parts", "suggestion"),
+    [
+        ({}, "write {arm}.identity: GET and a path whose answer names the model"),
+        ({"routes": ["POST /v1/chat/completions"]}, "write {arm}.identity: GET /v1/models."),
+        ({"routes": ["POST /openai/v1/responses"]}, "write {arm}.identity: GET /openai/v1/models."),
+        ({"protocol": "open_inference"}, "write {arm}.identity: GET /v2/models/NAME."),
+        (
+            {"protocol": "open_inference", "routes": ["POST /v2/models/fraud/infer"]},
+            "write {arm}.identity: GET /v2/models/fraud.",
+        ),
+    ],
+)
+@pytest.mark.parametrize("arm", ["production", "candidate"])
+def test_an_arm_without_an_identity_says_what_is_not_noticed(
+    arm: str, parts: dict[str, object], suggestion: str
+) -> None:
+    sentences = check.explain(load.from_document(DOCUMENT | parts))
+    (said,) = [each for each in sentences if each.startswith(f"A model that is exchanged behind {arm}'s address")]
+    assert "will not be noticed; " + suggestion.format(arm=arm) in said
+
+
+def test_the_candidates_identity_is_looked_for_where_its_path_is_rewritten_to() -> None:
+    document = DOCUMENT | {"protocol": "open_inference", "routes": ["POST /v2/models/a/infer"]}
+    rewrite = {"path": {"/v2/models/a/infer": "/v2/models/b/versions/2/infer"}}
+    document["candidate"] = DOCUMENT["candidate"] | {"rewrite": rewrite}
+    sentences = check.explain(load.from_document(document))
+    assert any("write production.identity: GET /v2/models/a." in sentence for sentence in sentences)
+    assert any("write candidate.identity: GET /v2/models/b/versions/2." in sentence for sentence in sentences)
+
+
+def test_what_is_redacted_and_decided_by_is_said() -> None:
+    hidden = {"drop": ["body:/country"], "digest": ["header:x-user-id"]}
+    sentences = check.explain(load.from_document(edited(("record",), hidden, of=FORKED)))
+    assert [each for each in sentences if "as it came" in each] == [
+        (
+            "fork.strata reads body:/country, and the log does not hold body:/country as it came: gnomon explain "
+            "cannot toss that coin again; the stratum's name stays in the log."
+        ),
+        (
+            "fork.sticky reads header:x-user-id, and the log does not hold header:x-user-id as it came: gnomon explain "
+            "cannot toss that coin again."
+        ),
+        (
+            "Segment country reads body:/country, and the log does not hold body:/country as it came: its column still "
+            "names the declared value or bin of each request."
+        ),
+    ]
+
+
+def test_with_one_rate_a_shared_coin_means_all_or_none() -> None:
+    plan = load.from_document(edited(("fork",), {"sticky": "query:user"}, of=FORKED))
+    assert "Requests with the same query:user share one coin: all of them are copied, or none." in check.explain(plan)

@@ -40,12 +40,13 @@ def test_without_truth_it_asks_for_agreement(truth: str) -> None:
 
 def test_the_commented_parts_are_of_the_language_too() -> None:
     """Somebody will take the comment signs away."""
-    hidden = ("# segments:", "#   country:", "#   amount:", "# unit:")
+    hidden = ("# segments:", "#   country:", "#   amount:", "# unit:", "# guards:", "# record:")
     lines = [line.removeprefix("# ") if line.startswith(hidden) else line for line in template(ANSWERS).splitlines()]
     text = "\n".join(lines).replace("  # - latency", "  - latency")
     plan = load.parse(text, PATH).plan
     assert [segment.name for segment in plan.segments] == ["country", "amount"]
     assert plan.unit.cluster is not None
+    assert (len(plan.guards.context), len(plan.record.drop)) == (1, 1)
     assert [gate.kind for gate in plan.gates] == ["accuracy", "error_rate", "latency"]
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gnomon.errors import PlanError
 from gnomon.plan import load
 from gnomon.records.plan import Plan
-from tests.plan.builders import DOCUMENT, LEFT_OUT, TEXT, edited, problems_in, problems_of
+from tests.plan.builders import DOCUMENT, FORKED, LEFT_OUT, TEXT, edited, problems_in, problems_of
 
 
 def test_all_problems_come_at_once_with_their_lines() -> None:
@@ -259,7 +259,8 @@ def test_a_broken_part_hides_no_problem_of_another_and_makes_none_up() -> None:
 
 def test_an_unknown_key_without_a_near_one_lists_the_keys() -> None:
     (problem,) = problems_in(edited(("fork", "zebra"), 1))
-    assert problem.do == "take it out; the keys here are budget, expires_after, mode, shadow_rate"
+    keys = "budget, expires_after, headers, mode, shadow_rate, sticky, strata"
+    assert problem.do == f"take it out; the keys here are {keys}"
 
 
 def test_a_key_of_a_later_version_is_an_error_too() -> None:
@@ -298,7 +299,11 @@ values = st.one_of(
     st.text(max_size=12),
     st.sampled_from(["0%", "5%", "1d", "production", "body:/a", "source=tweets", "overall", "every segment"]),
     st.lists(st.one_of(st.none(), st.integers(), st.text(max_size=5)), max_size=3),
-    st.dictionaries(st.sampled_from(["from", "of", "values", "where", "margin", "x"]), st.text(max_size=5), max_size=3),
+    st.dictionaries(
+        st.sampled_from(["from", "of", "values", "where", "margin", "by", "rates", "drop", "/predict", "x"]),
+        st.text(max_size=5),
+        max_size=3,
+    ),
 )
 
 
@@ -307,11 +312,18 @@ def _paths(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int
     return [path, *(found for key, item in items for found in _paths(item, (*path, key)))]
 
 
-@settings(max_examples=300, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(_paths(DOCUMENT)[1:]), values), min_size=1, max_size=3))
-def test_any_edit_is_a_plan_or_a_list_of_problems(edits: list[tuple[tuple[str | int, ...], Any]]) -> None:
+EDITS = [
+    st.tuples(st.just(whole), st.lists(st.tuples(st.sampled_from(_paths(whole)[1:]), values), min_size=1, max_size=3))
+    for whole in (DOCUMENT, FORKED)
+]
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.one_of(EDITS))
+def test_any_edit_is_a_plan_or_a_list_of_problems(drawn: tuple[Any, list[tuple[tuple[str | int, ...], Any]]]) -> None:
     """No other exception, and every problem says what to do."""
-    document: Any = edited(*edits[0])
+    whole, edits = drawn
+    document: Any = edited(*edits[0], of=whole)
     for path, value in edits[1:]:
         holder = document
         for part in path[:-1]:

@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 
 from gnomon.plan.language import json_schema
-from tests.plan.builders import DOCUMENT, LEFT_OUT, edited
+from tests.plan.builders import DOCUMENT, FORKED, LEFT_OUT, edited
 
 VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 
@@ -15,6 +15,7 @@ VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 def test_it_is_a_schema_and_takes_the_example() -> None:
     jsonschema.Draft202012Validator.check_schema(json_schema())
     VALIDATOR.validate(DOCUMENT)
+    VALIDATOR.validate(FORKED)
     VALIDATOR.validate(edited(("routes", 0), "POST /predict repeatable"))
 
 
@@ -36,6 +37,28 @@ def test_it_is_a_schema_and_takes_the_example() -> None:
 )
 def test_it_refuses_what_the_program_refuses(path: tuple[str | int, ...], value: object) -> None:
     assert not VALIDATOR.is_valid(edited(path, value))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("production", "rewrite"), {"path": {"/predict": "/v2"}}),
+        (("production", "identity"), "/v1/models"),
+        (("candidate", "identity"), {"path": "/healthz"}),
+        (("candidate", "rewrite", "headers", "x-model"), 2),
+        (("candidate", "rewrite", "path", "/predict"), "v2"),
+        (("fork", "strata", "by"), "input:text"),
+        (("fork", "strata", "rates"), {}),
+        (("fork", "strata", "rates", "BR"), 100),
+        (("fork", "strata", "by"), LEFT_OUT),
+        (("guards", "context", 0), "path:1"),
+        (("guards", "contxt"), ["body:/a"]),
+        (("record", "drop"), "body:/a"),
+        (("record", "keep_bodies"), 30),
+    ],
+)
+def test_it_refuses_what_the_program_refuses_of_the_fork(path: tuple[str | int, ...], value: object) -> None:
+    assert not VALIDATOR.is_valid(edited(path, value, of=FORKED))
 
 
 def test_every_key_says_what_it_is() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gnomon.plan import load, seal
-from tests.plan.builders import DOCUMENT, LEFT_OUT, PATH, TEXT, edited
+from tests.plan.builders import DOCUMENT, FORKED, LEFT_OUT, PATH, TEXT, edited
 
 DIGEST = seal.seal(DOCUMENT).digest
 
@@ -56,6 +56,23 @@ def test_a_budget_alone_is_as_if_fork_were_left_out() -> None:
     assert seal.seal(edited(("fork",), {"budget": {"in_flight": 3}})) == seal.seal(edited(("fork",), LEFT_OUT))
 
 
+RECORD: list[dict[str, Any]] = [
+    {"drop": ["body:/other"]},
+    {"drop": ["body:/a"], "mask": ["query:a"]},
+    {"digest": ["header:x"]},
+    {"keep_bodies": "1d"},
+]
+
+
+@pytest.mark.parametrize("record", RECORD, ids=str)
+def test_what_the_log_keeps_is_operation(record: dict[str, Any]) -> None:
+    """What was compared was compared before it is redacted."""
+    assert seal.seal(edited(("record",), record)).digest == DIGEST
+    assert seal.operations(edited(("record",), record))["record"] == record
+    assert seal.changes(FORKED, edited(("record",), record, of=FORKED)) == []
+    assert seal.seal(edited(("record",), LEFT_OUT, of=FORKED)) == seal.seal(FORKED)
+
+
 def _leaves(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     found = [leaf for key, item in items for leaf in _leaves(item, (*path, key))]
@@ -67,6 +84,21 @@ SEALED = [
     for leaf in _leaves(DOCUMENT)
     if leaf[1:2] not in {("url",), ("authorization_env",)} and leaf[:2] != ("fork", "budget")
 ]
+
+
+FORK = [
+    leaf
+    for leaf in _leaves(FORKED)
+    if leaf[:2] in {("production", "identity"), ("candidate", "identity"), ("candidate", "rewrite")}
+    or leaf[0] in {"fork", "guards"}
+]
+
+
+@pytest.mark.parametrize("path", FORK, ids=str)
+def test_who_is_copied_and_what_the_candidate_gets_moves_it(path: tuple[str | int, ...]) -> None:
+    before = seal.seal(FORKED).digest
+    assert seal.seal(edited(path, "something else", of=FORKED)).digest != before
+    assert seal.seal(edited(path, LEFT_OUT, of=FORKED)).digest != before
 
 
 @pytest.mark.parametrize("path", SEALED, ids=str)
@@ -90,6 +122,10 @@ def test_the_digest_is_sha_256_of_the_canonical_text() -> None:
 def test_a_known_plan_keeps_its_digest() -> None:
     """Sealed by the first version of the program: a newer one, whatever it can declare besides, seals it the same."""
     assert DIGEST == "e8dfa90653d0201410d7a5e63d4db7b1c225f7f3b86c06ab68e4d99cb3a84531"
+
+
+def test_a_known_plan_with_strata_guards_and_rewrites_keeps_its_digest() -> None:
+    assert seal.seal(FORKED).digest == "00b5b95b112252e5717f34659d8a419105c438bbbf2a5923494ca8596c146f09"
 
 
 def test_a_repeatable_route_is_sealed_as_it_stands() -> None:

@@ -330,12 +330,13 @@ def a_config(folder: Path, plan_document, *, flush_us=100_000, **settings) -> Ru
 
 def logged(folder, table="comparisons"):
     """The rows of a table of the log."""
-    snapshot = read.snapshot(str(folder / "log"))
-    if not snapshot.files(table):
+    url = str(folder / "log")
+    there = read.opened(url, table)
+    if there is None:
         return []
     import pyarrow.parquet as pq
 
-    return pq.ParquetDataset(snapshot.files(table)).read().to_pylist()
+    return pq.ParquetDataset(read.data_files(url, table, there)).read().to_pylist()
 
 
 def ledger(folder):

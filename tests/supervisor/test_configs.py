@@ -7,7 +7,7 @@ from gnomon.plan import load
 from gnomon.records.process import Epoch, GatewayConfig
 from gnomon.records.trial import Trial
 from gnomon.settings import Settings
-from gnomon.supervisor.serve import gateway_config_of, runner_config_of
+from gnomon.supervisor.configs import gateway_config_of, runner_config_of
 from tests.plan.builders import DOCUMENT, edited
 
 PLAN = load.from_document(DOCUMENT)
@@ -21,7 +21,7 @@ DEFAULTS = {
     for field in msgspec.structs.fields(GatewayConfig)
     if field.default is not msgspec.NODEFAULT
 }
-OF_THE_TRIAL = {"repeatable", "pause_file"}
+OF_THE_TRIAL = {"repeatable", "pause_file", "slice_us"}
 
 
 def config(tmp_path, plan=PLAN, **settings):

@@ -15,8 +15,8 @@ from gnomon.errors import GnomonError
 from gnomon.records.plan import Route
 from gnomon.records.process import Epoch
 from gnomon.settings import Settings
+from gnomon.supervisor.configs import gateway_config_of
 from gnomon.supervisor.gateways import Gateways
-from gnomon.supervisor.serve import gateway_config_of
 from tests.supervisor.test_configs import PLAN, TRIAL
 
 

@@ -15,6 +15,7 @@ from gnomon import pipeline
 from gnomon.records.ledger import LOST_STATES
 from gnomon.records.trial import Trial
 from gnomon.records.verdict import TestResult, Verdict
+from gnomon.report import words
 from gnomon.settings import Settings
 from gnomon.state import State
 
@@ -69,17 +70,74 @@ def trials(rows: list[dict[str, Any]]) -> None:
     console().print(table)
 
 
-def ledger_lines(ledger: dict[str, Any]) -> Table:
-    """The ledger, with its sum."""
+def ledger_lines(ledger: dict[str, Any], equalities: dict[str, dict[str, Any]]) -> Table:
+    """The ledger, each state with its meaning, its sum, and the two equalities."""
     table = Table(box=None, pad_edge=False, title="ledger", title_justify="left")
     table.add_column("state")
     table.add_column("requests", justify="right")
     table.add_column("")
     for state, count in ledger["states"].items():
-        table.add_row(state, f"{count:,}", "lost: worst case assumed" if state in LOST_STATES else "")
+        lost = "; lost: worst case assumed" if state in LOST_STATES else ""
+        table.add_row(state, f"{count:,}", Text(f"{words.STATES.get(state, '')}{lost}", style="dim"))
     table.add_row("open", f"{ledger['open']:,}", "in flight, buffered or in the inbox" if ledger["open"] else "")
     table.add_row("sum = seen", f"{ledger['seen']:,}", "")
+    for name, total in (("gateways", "seen"), ("runner", "received")):
+        side = equalities[name]
+        parts = " + ".join(f"{part.replace('_', ' ')} {side[part]:,}" for part in side if part not in {total, "holds"})
+        broken = Text("") if side["holds"] else Text("DOES NOT ADD UP", style="bold red")
+        table.add_row(Text(name, style="dim"), "", Text(f"{total} {side[total]:,} = {parts}  ", style="dim") + broken)
     return table
+
+
+def ms(value_us: float) -> str:
+    """Microseconds as milliseconds with their sign."""
+    return f"{value_us / 1000:+,.2f} ms"
+
+
+def tax_line(tax: dict[str, Any]) -> str:
+    """What shadowing costs production."""
+    if tax["p50_us"] is None:
+        return f"not measured yet ({tax['on']:,} requests with the shadow, {tax['off']:,} in slices of time without it)"
+    parts = [
+        f"{name} {ms(tax[f'{name}_us'])} ({ms(tax[f'{name}_lower_us'])} to {ms(tax[f'{name}_upper_us'])})"
+        for name in ("p50", "p99")
+        if tax[f"{name}_us"] is not None
+    ]
+    return f"{', '.join(parts)} with 95 % confidence, {tax['off']:,} requests without the shadow"
+
+
+def arm_line(arm: dict[str, Any] | None) -> str:
+    """How an arm does its part."""
+    if arm is None:
+        return "not known: the runner says nothing"
+    if not arm["calls"]:
+        return "no calls yet"
+    since = f", the last one at {when(arm['last_failure_us'])}" if arm["last_failure_us"] else ""
+    why = f" ({arm['last_failure']})" if arm["last_failure"] else ""
+    return f"{arm['calls']:,} calls, {arm['failed']:,} failed{since}{why}"
+
+
+def inbox_line(inbox: dict[str, Any] | None) -> str:
+    """What waits for its call or for the log."""
+    if inbox is None:
+        return "not known: the runner says nothing"
+    age = "" if inbox["age_s"] is None else f", the oldest {inbox['age_s']:,.1f} s old"
+    return f"{inbox['exchanges']:,} exchanges{age}; {inbox['in_flight']:,} calls in flight"
+
+
+def sampling_line(sampling: dict[str, dict[str, Any]]) -> str:
+    """Declared and realised rates by stratum."""
+    return "; ".join(
+        f"{name} {each['rate']:.4g}: {each['sampled']:,} of {each['drawn']:,}" for name, each in sampling.items()
+    )
+
+
+def probes_line(probes: list[dict[str, Any]]) -> str:
+    """What came through."""
+    if not probes:
+        return "none yet"
+    whole = sum(1 for each in probes if each["lost_at"] is None and not each["pending"])
+    return f"{whole} of {len(probes)} came through, the last at {when(max(each['time_us'] for each in probes))}"
 
 
 def _status(now: dict[str, Any]) -> RenderableType:
@@ -96,11 +154,18 @@ def _status(now: dict[str, Any]) -> RenderableType:
         ("health", now["health"]),
         *([("paused", f"since {when(paused['since_us'])} by {paused['by']}: {paused['reason']}")] if paused else []),
         ("processes", ", ".join(process["name"] for process in now["processes"]) or "none"),
+        *((f"{arm} arm", arm_line(facts_)) for arm, facts_ in now["arms"].items()),
+        *((f"{each['arm']} is", f"{each['shown']}, read at {when(each['time_us'])}") for each in now["identities"]),
+        ("sampled", sampling_line(now["sampling"])),
+        ("inbox", inbox_line(now["inbox"])),
+        *(("problem", problem) for problem in now["problems"]),
         ("log up to", "nothing yet" if lag is None else f"{when(now['watermark_us'])}, {lag:,.1f} s ago"),
+        ("probes", probes_line(now["probes"])),
+        ("shadow tax", tax_line(now["tax"])),
         ("verdict", f"{verdict['verdict']}: {verdict['sentence']}" if verdict else "none yet; run: gnomon decide"),
     ):
         facts.add_row(Text(name, style="dim"), str(value))
-    return Group(facts, Text(), ledger_lines(now["ledger"]))
+    return Group(facts, Text(), ledger_lines(now["ledger"], now["equalities"]))
 
 
 def status(now: dict[str, Any]) -> None:
@@ -169,7 +234,7 @@ def watch(
     """Status and an unrecorded look, again and again, until Ctrl-C or `looks` of them."""
 
     def frame() -> tuple[dict[str, Any], Verdict]:
-        return pipeline.status(settings, state, trial), pipeline.look(settings, trial)
+        return pipeline.status(settings, state, trial), pipeline.look(settings, state, trial)
 
     count = 0
     try:

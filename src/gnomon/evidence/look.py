@@ -8,8 +8,10 @@ import pyarrow as pa
 
 from gnomon.evidence import cells, integrity, rows
 from gnomon.evidence.differences import top
+from gnomon.evidence.identities import exchanged
 from gnomon.log import tables
 from gnomon.records.evidence import GRID, Cell, Evidence
+from gnomon.records.facts import Reading
 from gnomon.records.plan import OVERALL, Plan, Test
 
 if TYPE_CHECKING:
@@ -18,11 +20,20 @@ if TYPE_CHECKING:
 Expr = Any
 
 
-def gather(plan: Plan, log: "Snapshot", *, first_epoch: int, as_of_us: int, started_us: int) -> Evidence:
+def gather(
+    plan: Plan,
+    log: "Snapshot",
+    *,
+    first_epoch: int,
+    as_of_us: int,
+    started_us: int,
+    identities: tuple[Reading, ...] = (),
+) -> Evidence:
     """The evidence of `plan` in the pinned tables of `log`, as of one moment.
 
     Rows count when their epoch is `first_epoch` and their request time is before the watermark and before the deadline
-    (`started_us` + duration.deadline). The same arguments give the same record, whatever the order of rows and files.
+    (`started_us` + duration.deadline). `identities`: what the models said they are, oldest first. The
+    same arguments give the same record, whatever the order of rows and files.
     """
     with closing(_Engine()) as engine:
         ledger = integrity.read_ledger(engine.table(log, "ledger", tables.LEDGER), epoch=first_epoch)
@@ -39,6 +50,7 @@ def gather(plan: Plan, log: "Snapshot", *, first_epoch: int, as_of_us: int, star
             rows.judged(plan, rows.with_unit(plan, rows.with_truth(plan, read, truths)), as_of_us=as_of_us)
         )
         shares, found = _cells(plan, table, ledger, started_us=started_us, end_us=end_us)
+        changes, unread = exchanged(plan, identities, as_of_us=as_of_us)
         contradicting = integrity.contradictions(truths)
         return Evidence(
             trial=plan.trial,
@@ -51,8 +63,8 @@ def gather(plan: Plan, log: "Snapshot", *, first_epoch: int, as_of_us: int, star
             lost_share_ppm={name: lost * 1_000_000 // of if of else 0 for name, (lost, of) in shares.items()},
             sampled=shares,
             ledger=ledger.sums,
-            anomalies=tuple(anomalies),
-            notes=(_contradicting(contradicting),) if contradicting else (),
+            anomalies=(*anomalies, *changes),
+            notes=(*((_contradicting(contradicting),) if contradicting else ()), *unread),
         )
 
 

@@ -1,4 +1,7 @@
-"""`python -m gnomon.fork --config FILE --listen-fd N`: one gateway process on an inherited socket."""
+"""`python -m gnomon.fork --config FILE --listen-fd N`: one gateway process on an inherited socket.
+
+FILE may be the configuration itself, as JSON: a supervisor with a full disk has no other way.
+"""
 
 import gc
 import socket
@@ -15,7 +18,9 @@ from gnomon.records.process import GatewayConfig
 def main(arguments: list[str]) -> None:
     """Run the gateway until it is told to drain."""
     given = dict(zip(arguments[::2], arguments[1::2], strict=True))
-    config = msgspec.json.decode(Path(given["--config"]).read_bytes(), type=GatewayConfig)
+    told = given["--config"]
+    text = told.encode() if told.startswith("{") else Path(told).read_bytes()
+    config = msgspec.json.decode(text, type=GatewayConfig)
     listener = socket.socket(fileno=int(given["--listen-fd"]))
 
     async def run() -> None:

@@ -1,15 +1,23 @@
 """The copy of one exchange: what is captured of it, until it is handed over or ends in a state of the ledger."""
 
 import contextlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from gnomon.fork.counters import Ledger
 from gnomon.fork.http1 import RequestHead
+from gnomon.fork.sampling import SURE
 from gnomon.records.frames import Answer, Outcome, Request
+from gnomon.records.plan import ALL
 from gnomon.records.process import Epoch
 
 if TYPE_CHECKING:
     from gnomon.fork.link import Link
+
+Decide = Callable[[Request, Ledger], tuple[str | None, str, int]]
+"""The state of a request that is not copied, or None; its stratum, and the probability over 2**32."""
 
 OVERHEAD: Final = 1024
 """Bytes that a copy costs beside its bodies."""
@@ -29,14 +37,17 @@ class Copy:
         "_request_size",
         "_route",
         "called_over",
+        "decide",
         "ended",
         "id",
         "ledger",
         "link",
         "number",
+        "probability",
         "record",
         "request",
         "size",
+        "stratum",
         "time_us",
     )
 
@@ -64,6 +75,10 @@ class Copy:
         self.called_over = 0  # the connection over which the Call went; 0: none
         self.number = 0
         self.ended = False
+        self.stratum = ALL
+        self.probability = SURE
+        self.decide: Decide | None = None
+        """Where the body is looked at: what says whether this is copied at all, once the request is whole."""
         self._head = head
         self._headers = headers
         self._route = route
@@ -119,7 +134,7 @@ class Copy:
         if self.ended:
             return
         head, epoch = self._head, self._epoch
-        self.request = Request(
+        request = Request(
             id=self.id,
             time_us=self.time_us,
             method=head.method.decode(),
@@ -127,11 +142,18 @@ class Copy:
             headers=self._headers,
             body=_joined(self._request_parts),
             route=self._route,
-            stratum="all",
-            probability=self.link.probability,
+            stratum=self.stratum,
+            probability=self.probability,
             epoch=epoch.number,
             serving=epoch.serving,
         )
+        if self.decide is not None:
+            state, stratum, probability = self.decide(request, self.ledger)
+            if state is not None:
+                self.drop(state)
+                return
+            request = replace(request, stratum=stratum, probability=probability)
+        self.request = request
         if self.link.sync:
             self.called_over = self.link.call(self.request)
 

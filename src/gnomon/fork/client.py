@@ -15,7 +15,7 @@ from gnomon.fork.names import Headers, head_size
 from gnomon.fork.wire import Wire
 
 if TYPE_CHECKING:
-    from gnomon.fork.gateway import Gateway
+    from gnomon.fork.gateway import Gateway, Serving
     from gnomon.fork.upstream import Connection
 
 _BUFFER_HIGH: Final = 256 * 1024
@@ -62,11 +62,14 @@ class Client(Wire):
         "feeding",
         "heard",
         "peer",
+        "probed",
         "quiet_since",
     )
 
-    def __init__(self, gateway: "Gateway") -> None:
+    def __init__(self, gateway: "Gateway", probed: "Serving | None" = None) -> None:
         super().__init__(gateway)
+        self.probed = probed
+        """The supervisor's, which probes: who serves it."""
         self.peer = b"unknown"
         self.active_at = 0.0
         self.feeding = False
@@ -95,7 +98,7 @@ class Client(Wire):
         transport.set_write_buffer_limits(_BUFFER_HIGH)
         self.transport = transport
         peer = transport.get_extra_info("peername")
-        if peer:
+        if peer and isinstance(peer, tuple):
             self.peer = str(peer[0]).encode()
         self.active_at = self.gateway.loop.time()
         self.gateway.clients.add(self)
@@ -367,7 +370,7 @@ class Client(Wire):
     def _refuse_head(self, status: int, detail: str, state: str | None = None) -> None:
         """Refuse what is not worth an exchange; `state` counts it as a request, else as an invalid head."""
         self.deaf = True
-        ledger = self.gateway.serving.ledger
+        ledger = (self.probed or self.gateway.serving).ledger
         if state is None:
             ledger.slots[INVALID_HEAD] += 1
         else:

@@ -24,6 +24,18 @@ if TYPE_CHECKING:
     from gnomon.fork.gateway import Gateway
 
 
+def bound(path: Path) -> socket.socket:
+    """A unix socket at this path, for its own user alone. One that a dead process left there is replaced."""
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o177)  # nobody else may connect, not even for the moment before a chmod
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(before)
+    return listener
+
+
 class Control:
     """One gateway's control socket, for its own user alone."""
 
@@ -35,18 +47,8 @@ class Control:
 
     async def open(self) -> None:
         """Listen. A socket that a dead process left there is replaced."""
-        self._server = await asyncio.start_unix_server(self._serve, sock=self._bound())
-
-    def _bound(self) -> socket.socket:
-        self._path.unlink(missing_ok=True)
-        listener = socket.socket(socket.AF_UNIX)
-        before = os.umask(0o177)  # nobody else may connect, not even for the moment before a chmod
-        try:
-            listener.bind(str(self._path))
-        finally:
-            os.umask(before)
+        self._server = await asyncio.start_unix_server(self._serve, sock=bound(self._path))
         self._inode = self._path.stat().st_ino
-        return listener
 
     def close(self) -> None:
         """Listen no more; the socket of a successor stays."""

@@ -7,19 +7,28 @@ from typing import TYPE_CHECKING, Final
 from gnomon.fork import answers
 from gnomon.fork.capture import Copy
 from gnomon.fork.counters import PASSED, SEEN
-from gnomon.fork.http1 import RequestHead, upstream_head
+from gnomon.fork.http1 import RequestHead, rewritten, upstream_head
 from gnomon.fork.names import Headers, trailers
-from gnomon.records.frames import Outcome
+from gnomon.fork.sampling import SURE
+from gnomon.fork.slices import NOT_MEASURED
+from gnomon.records.frames import Outcome, Request
+from gnomon.records.plan import ALL
 
 if TYPE_CHECKING:
     from gnomon.fork.client import Client
     from gnomon.fork.gateway import Gateway, Serving
     from gnomon.fork.upstream import Connection
 
+PROBED: Final = "probe"
+"""The route of what comes over the probe socket."""
 _JOIN: Final = 64 * 1024
 """A last piece up to this is joined with those before it for one write; a larger one is not copied again."""
 _REPEAT_LIMIT: Final = 1 << 20
 """Bytes of a body that are kept to be sent again."""
+_ANSWERS: Final = frozenset({"ok", "4xx"})
+"""Outcomes in which the model did its part."""
+_GRACE: Final = 0.25
+"""Seconds in which an answer may come to its end after its client left: some leave at the last event of a stream."""
 _SAFE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 """Methods that ask for nothing but an answer (RFC 9110, 9.2.1)."""
 
@@ -38,6 +47,8 @@ class Exchange:
         "_copy",
         "_early",
         "_first_byte",
+        "_grace",
+        "_measured",
         "_passed",
         "_rechunk",
         "_repeat",
@@ -65,7 +76,8 @@ class Exchange:
         self.gateway = gateway
         self.client = client
         self.head = head
-        self.serving: Serving = gateway.serving  # the epoch it started in is the epoch it ends in
+        # the epoch it started in is the epoch it ends in
+        self.serving: Serving = gateway.serving if client.probed is None else client.probed
         self.time_us = gateway.clock()
         id_ = gateway.ids.new(self.time_us)
         self.hex_id = hexlify(id_)
@@ -83,16 +95,18 @@ class Exchange:
         self._unframed = False  # only the end of the connection ends the answer
         self._timer: asyncio.TimerHandle | None = None
         self._first_byte: asyncio.TimerHandle | None = None
+        self._grace: asyncio.TimerHandle | None = None
         self._passed = 0  # bytes of the body
         self._repeated = False
         self._repeat: list[bytes] | None = None  # what was sent of the body, where it may be sent again
         self._early: tuple[Outcome, str, int] | None = None  # production was done before the request was whole
         self._copy: Copy | None = None
+        self._measured = NOT_MEASURED
         slots = self.serving.ledger.slots
         slots[SEEN] += 1
         if gateway.repeatable and (head.method, head.path) in gateway.repeatable:
             self._repeat = []
-        route = gateway.routes.get((head.method, head.path))
+        route = gateway.routes.get((head.method, head.path)) if client.probed is None else PROBED
         if route is None:
             slots[PASSED] += 1
             return
@@ -107,26 +121,75 @@ class Exchange:
     # the copy ------------------------------------------------------------------------------------------------------
 
     def _fork(self, route: str, id_: bytes) -> None:
-        """Decide whether this request is copied, and begin its copy; counts it at once if it is not."""
+        """Decide whether this request is copied, and begin its copy; counts it at once if it is not.
+
+        Where the body decides, that is when the request is whole, and the copy begins in any case.
+        """
         gateway, head, ledger = self.gateway, self.head, self.serving.ledger
+        sampler = gateway.sampler
+        headers: tuple[tuple[str, str], ...] | None = None
+        stratum, probability = ALL, sampler.rate
+        undecided = False
+        state: str | None = None
         if head.websocket:
             state = "guarded:upgrade"
-        elif not gateway.toss(id_):
-            state = "unsampled"
-        elif gateway.paused:
-            state = "shed:paused"
-        elif gateway.bucket is not None and not gateway.bucket.take():
-            state = "shed:budget"
-        elif not ledger.durable:
-            state = "shed:unavailable"
-        elif not head.readable:
-            state = "guarded:unreadable_coding"
+        elif route is PROBED:
+            state, probability = gateway.kept_out(ledger, probe=True), SURE
+        elif sampler.simple:
+            if self._is_off(0):
+                state = "shed:off_slice"
+            else:
+                sampled = sampler.toss(id_)
+                ledger.drawn(0, sampled=sampled)
+                state = gateway.kept_out(ledger) if sampled else "unsampled"
+        elif sampler.needs_body:
+            undecided = not self._is_off(0)
+            state = None if undecided else "shed:off_slice"
         else:
             headers = gateway.allowed(head.headers)
-            self._copy = Copy(gateway.link, ledger, id_, self.time_us, head, headers, route, self.serving.epoch)
-            self._copy.begin()
+            request = self._head_alone(id_, headers)
+            if self._is_off(sampler.stratum(request)):
+                state = "shed:off_slice"
+            else:
+                state, stratum, probability = gateway.decide(request, ledger)
+        if state is None and not head.readable:
+            state = "guarded:unreadable_coding"
+        if state is not None:
+            ledger.final(state, id_)
             return
-        ledger.final(state, id_)
+        headers = gateway.allowed(head.headers) if headers is None else headers
+        copy = Copy(gateway.link, ledger, id_, self.time_us, head, headers, route, self.serving.epoch)
+        copy.stratum, copy.probability = stratum, probability
+        if undecided:
+            copy.decide = gateway.decide
+        self._copy = copy
+        copy.begin()
+
+    def _is_off(self, stratum: int) -> bool:
+        """Whether nothing is copied at this moment. Production's latency is measured, whether it is or not."""
+        slices = self.gateway.slices
+        if slices is None or self.gateway.paused:
+            return False
+        off = slices.off(self.time_us)
+        self._measured = slices.place(stratum)
+        return off
+
+    def _head_alone(self, id_: bytes, headers: tuple[tuple[str, str], ...]) -> Request:
+        """As much of the request as its stratum may need."""
+        head, epoch = self.head, self.serving.epoch
+        return Request(
+            id=id_,
+            time_us=self.time_us,
+            method=head.method.decode(),
+            target=head.target.decode("latin-1"),
+            headers=headers,
+            body=b"",
+            route="",
+            stratum="",
+            probability=0,
+            epoch=epoch.number,
+            serving=epoch.serving,
+        )
 
     def _bug(self, error: Exception) -> None:
         """What shadow code raised ends the copy and nothing else."""
@@ -157,9 +220,10 @@ class Exchange:
         """There is a connection: the head goes before what waits."""
         self.connection = connection
         serving, client = self.serving, self.client
+        pool = serving.pool
         head = upstream_head(
-            self.head,
-            prefix=serving.pool.prefix,
+            rewritten(self.head, pool.paths, pool.fields) if pool.rewrites else self.head,
+            prefix=pool.prefix,
             id_=self.hex_id,
             peer=client.peer,
             new_trace=self.gateway.new_trace,
@@ -271,6 +335,19 @@ class Exchange:
             if self._early is not None:
                 self._drop_copy("guarded:answered_early")
             return
+        copy = self._copy
+        if copy is not None and not copy.ended and self.answered and self.request_done and self._grace is None:
+            connection = self.connection
+            if connection is not None and not self.head.websocket:
+                self._grace = self.gateway.loop.call_later(_GRACE, self._abandon)
+                connection.unhold()  # nobody is slow to read any more
+                return
+        self._abandon()
+
+    def _abandon(self) -> None:
+        """Nobody waits for the answer: end it at the model."""
+        if self.over:
+            return
         self._drop_copy("cancelled")
         self._end_upstream()
 
@@ -293,6 +370,8 @@ class Exchange:
             self._timer.cancel()
         if self._first_byte is not None:
             self._first_byte.cancel()
+        if self._grace is not None:
+            self._grace.cancel()
 
     # the answer ----------------------------------------------------------------------------------------------------
 
@@ -347,20 +426,31 @@ class Exchange:
 
     def answer_complete(self, fields: Headers) -> None:
         """The answer's last byte is here; `fields` are its trailers."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._stop_timers()
         self.over = True
         self.connection = None
         if self._rechunk:
             self.client.write(b"0\r\n" + trailers(fields) + b"\r\n")
-        self._settle(outcome_of(self.status), "")
+        now = self.gateway.clock()
+        if self._measured >= 0 and self.started_us:
+            self._measure(now)
+        self._settle(outcome_of(self.status), "", now)
         self.client.answered(self)
 
-    def _settle(self, outcome: Outcome, detail: str) -> None:
-        """Production is done with it: what is copied goes to the runner."""
+    def _measure(self, now: int) -> None:
+        """Count production's latency, to be compared between moments with and without the shadow."""
+        slices = self.gateway.slices
+        if slices is not None:
+            try:
+                slices.add(self._measured, now - self.started_us)
+            except Exception as error:  # noqa: BLE001  see _bug
+                self.gateway.bug(error)
+
+    def _settle(self, outcome: Outcome, detail: str, now: int) -> None:
+        """The arm that serves is done with it: what is copied goes to the runner."""
+        self.serving.ledger.answered(now, failed=outcome not in _ANSWERS)
         if self._copy is None:
             return
-        now = self.gateway.clock()
         if self.request_done:
             self._hand_over(outcome, detail, now)
         else:  # the candidate is to get the same request: the client is listened to until it is whole
@@ -381,7 +471,7 @@ class Exchange:
         if self.over:
             return
         self._end_upstream()
-        self._settle(outcome, detail)
+        self._settle(outcome, detail, self.gateway.clock())
         self._give_up(504 if outcome == "timeout" else 502, f"{self.serving.epoch.serving}: {detail}")
 
     @property

@@ -17,19 +17,24 @@ import msgspec
 from gnomon.clock import steady
 from gnomon.fork import provenance
 from gnomon.fork.client import Client
-from gnomon.fork.control import Control
+from gnomon.fork.control import Control, bound
 from gnomon.fork.counters import SEEN, Ledger
 from gnomon.fork.link import Link
 from gnomon.fork.names import Headers
-from gnomon.fork.sampling import SURE, Bucket, Ids, coin
+from gnomon.fork.sampling import Bucket, Ids
+from gnomon.fork.slices import OffSlices
+from gnomon.fork.strata import Sampler
+from gnomon.fork.trail import Trail
 from gnomon.fork.upstream import Pool
-from gnomon.records.process import Epoch, GatewayConfig
+from gnomon.records.frames import Request
+from gnomon.records.process import PROBE_EPOCH, Epoch, GatewayConfig, Upstream
 
 _TICK: Final = 0.05
 _SWEEP: Final = 0.5
 _DRAIN_SECONDS: Final = 20.0
 _BACKLOG: Final = 1024
 _ACK_SECONDS: Final = 5.0
+_PROBE_US: Final = 10_000_000
 _NAMES_LIMIT: Final = 4096
 _TRACE_FLAGS: Final = {"sampled": provenance.SAMPLED, "unsampled": provenance.UNSAMPLED, "none": b""}
 _IDLE_GRACE: Final = 1.0
@@ -72,13 +77,15 @@ class Gateway:
             sync=config.mode == "sync",
             budget=config.capture_budget,
             body_cap=config.body_cap,
-            probability=config.shadow_rate,
             bug=self.bug,
         )
         self._bugs: set[str] = set()
         self._listener = listener
-        self._rate = config.shadow_rate
-        self._key = bytes.fromhex(config.sampling_key)
+        self.sampler = Sampler(
+            bytes.fromhex(config.sampling_key), rate=config.shadow_rate, strata=config.strata, sticky=config.sticky
+        )
+        self.slices = self._off_slices()
+        self._trail = self._made_trail()
         self._captured = frozenset(name.encode() for name in config.capture_headers)
         self._names: dict[bytes, str | None] = {}  # by the name as it is spelled; None: not captured
         self._pools = {
@@ -86,15 +93,28 @@ class Gateway:
             "candidate": Pool(config.candidate, idle_us=config.idle_us, loop=self.loop, bug=self.bug),
         }
         self._ledgers: list[Ledger] = []
+        self._probes: Ledger | None = None
         self._done = asyncio.Event()
         self.serving = self._serve_by(max(config.epoch, self._kept_epoch(), key=lambda epoch: epoch.number))
+        self._probed = self._serve_probes() if config.probe_url and config.probe_socket else None
 
     # what exchanges ask --------------------------------------------------------------------------------------------
 
-    def toss(self, id_: bytes) -> bool:
-        """Whether the coin says that this request is copied."""
-        rate = self._rate
-        return rate > 0 and (rate >= SURE or coin(self._key, id_) < rate)
+    def decide(self, request: Request, ledger: Ledger) -> tuple[str | None, str, int]:
+        """The state of a request that is not copied, or None; its stratum, and the probability over 2**32."""
+        sampler = self.sampler
+        draw = sampler.draw(request)
+        ledger.drawn(draw.stratum, sampled=draw.sampled)
+        state = self.kept_out(ledger) if draw.sampled else "unsampled"
+        return state, sampler.names[draw.stratum], draw.rate
+
+    def kept_out(self, ledger: Ledger, *, probe: bool = False) -> str | None:
+        """Why nothing is copied now, if so."""
+        if self.paused:
+            return "shed:paused"
+        if self.bucket is not None and not probe and not self.bucket.take():
+            return "shed:budget"
+        return None if ledger.durable else "shed:unavailable"
 
     def allowed(self, headers: Headers) -> tuple[tuple[str, str], ...]:
         """The headers that a copy may carry."""
@@ -141,15 +161,54 @@ class Gateway:
         credentials = os.environ.get(variable, "").encode("latin-1") if variable else b""
         return Serving(epoch, pool, self._ledger(epoch.number), credentials)
 
+    def _serve_probes(self) -> Serving:
+        """Who answers what the supervisor asks to see whether it comes through to the log: the built-in echo arm."""
+        arm = Upstream(url=self.config.probe_url, version="probe", timeout_us=_PROBE_US, authorization_env=None)
+        self._pools["probe"] = pool = Pool(arm, idle_us=self.config.idle_us, loop=self.loop, bug=self.bug)
+        self._probes = ledger = self._ledger(PROBE_EPOCH)
+        return Serving(Epoch(number=PROBE_EPOCH, serving="production"), pool, ledger, b"")
+
     def _ledger(self, epoch: int) -> Ledger:
-        names = {"instance": self.instance, "trial": self.config.trial}
+        facts: dict[str, Any] = {
+            "instance": self.instance,
+            "trial": self.config.trial,
+            "epoch": epoch,
+            "now_us": self.clock(),
+            "strata": self.sampler.names,
+            "trail": self._trail,
+        }
         try:
-            ledger = Ledger(Path(self.config.counters_dir), **names, epoch=epoch, now_us=self.clock())
+            ledger = Ledger(Path(self.config.counters_dir), **facts)
         except OSError as error:  # a switch, above all a rollback, does not wait for room on a disk
             self.bug(error)
-            ledger = Ledger(None, **names, epoch=epoch, now_us=self.clock())
+            ledger = Ledger(None, **facts)
         self._ledgers.append(ledger)
         return ledger
+
+    def _made_trail(self) -> Trail | None:
+        try:
+            return Trail(Path(self.config.counters_dir), instance=self.instance)
+        except OSError as error:  # `gnomon explain` will know less
+            self.bug(error)
+            return None
+
+    def _off_slices(self) -> OffSlices | None:
+        config, sampler = self.config, self.sampler
+        if not config.slice_us:
+            return None
+        names = ("all",) if sampler.needs_body else sampler.names  # the body of what is not copied is not looked at
+        try:
+            return OffSlices(
+                Path(config.counters_dir),
+                sampler.key,
+                instance=self.instance,
+                slice_us=config.slice_us,
+                slices=config.slices,
+                strata=names,
+            )
+        except OSError as error:  # the cost of shadowing is not measured
+            self.bug(error)
+            return None
 
     def set_epoch(self, epoch: Epoch) -> int:
         """Let requests from now on be served by it, if it is newer; the number in force."""
@@ -187,6 +246,7 @@ class Gateway:
         control = Control(self)
         await control.open()  # before the first connection: a process that cannot be told anything takes none
         server = await self.loop.create_server(lambda: Client(self), sock=self._listener, backlog=_BACKLOG)
+        probes = await self._listen_for_probes()
         work = ((_TICK, self._move_frontiers), (_TICK, self.link.tick), (_SWEEP, self._sweep))
         timers = [asyncio.create_task(self._every(seconds, each)) for seconds, each in work]
         sys.stdout.write("ready\n")
@@ -194,6 +254,9 @@ class Gateway:
         await self._done.wait()
         self.draining = True
         server.close()
+        if probes is not None:
+            probes.close()
+            self._remove_probe_socket()
         await self._drain()
         await self.link.drained(_ACK_SECONDS)
         self._move_frontiers()
@@ -202,6 +265,21 @@ class Gateway:
         for timer in timers:
             timer.cancel()
         await asyncio.sleep(0)
+
+    async def _listen_for_probes(self) -> asyncio.AbstractServer | None:
+        probed = self._probed
+        if probed is None:
+            return None
+        try:
+            own = bound(Path(self.config.probe_socket))
+            return await self.loop.create_unix_server(lambda: Client(self, probed), sock=own)
+        except OSError as error:  # the supervisor will say that its probes do not come through
+            self.bug(error)
+            return None
+
+    def _remove_probe_socket(self) -> None:
+        with contextlib.suppress(OSError):
+            Path(self.config.probe_socket).unlink()
 
     async def _every(self, seconds: float, work: Callable[[], None]) -> None:
         """For as long as the process serves; a fault is said, and the work is tried again in its turn."""
@@ -257,7 +335,7 @@ class Gateway:
             "epoch": self.serving.epoch.number,
             "serving": self.serving.epoch.serving,
             "paused": self.paused,
-            "seen": sum(ledger.slots[SEEN] for ledger in self._ledgers),
+            "seen": sum(ledger.slots[SEEN] for ledger in self._ledgers if ledger is not self._probes),
             "open": sum(len(ledger.open) for ledger in self._ledgers),
             "connections": len(self.clients),
             "idle_upstream": {name: pool.idle for name, pool in self._pools.items()},

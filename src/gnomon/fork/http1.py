@@ -6,6 +6,7 @@ that are not HTTP's; TRACE, which would show the arm's credentials to the user; 
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from gnomon.fork.names import (
@@ -265,6 +266,17 @@ def upstream_head(
         tracing,
         id_,
     )
+
+
+def rewritten(head: RequestHead, paths: Mapping[bytes, bytes], fields: Sequence[tuple[bytes, bytes]]) -> RequestHead:
+    """The head with another path, and with headers set in place of the client's."""
+    path = paths.get(head.path, head.path)
+    lines = list(head.lines)
+    if fields:
+        drop(lines, frozenset(name for name, _ in fields))
+        for name, value in fields:
+            lines += (name, b": ", value, b"\r\n")
+    return head._replace(path=path, target=path + head.target[len(head.path) :], lines=lines)
 
 
 def without_upgrade(head: RequestHead, url: bytes) -> bytes:

@@ -48,7 +48,6 @@ class Link(asyncio.Protocol):
         sync: bool,
         budget: int,
         body_cap: int,
-        probability: int,
         bug: Callable[[Exception], None],
     ) -> None:
         self.path = path
@@ -56,7 +55,6 @@ class Link(asyncio.Protocol):
         self.trial = trial
         self.sync = sync
         self.body_cap = body_cap
-        self.probability = probability
         self._bug = bug
         self.held = 0
         """Bytes of captured and unacknowledged data: at most `budget`."""

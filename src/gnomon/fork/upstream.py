@@ -297,6 +297,9 @@ class Pool:
         self.host = parts.hostname or ""
         self.port = parts.port or (443 if parts.scheme == "https" else 80)
         self.prefix = parts.path.rstrip("/").encode()
+        self.paths = {ours.encode(): theirs.encode() for ours, theirs in arm.paths}
+        self.fields = tuple([(name.encode(), value.encode("latin-1")) for name, value in arm.headers])
+        self.rewrites = bool(self.paths or self.fields)
         self.tls = trusting(arm.ca_file) if parts.scheme == "https" else None
         self.idle_us = idle_us
         self.bug = bug

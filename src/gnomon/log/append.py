@@ -9,14 +9,13 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
-from deltalake.exceptions import TableNotFoundError
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
-_CONFIGURATION: Final = {
-    # A verdict names a version: the commits that lead to it are never cleaned up.
-    "delta.enableExpiredLogCleanup": "false",
-}
-_PROPERTIES: Final = WriterProperties(compression="ZSTD", compression_level=3)
+from gnomon.log import storage
+
+_TRIES: Final = 50
+"""Upkeep commits a few times in minutes: so many in a row are none of its own."""
 
 
 def local(log_url: str) -> Path | None:
@@ -39,12 +38,23 @@ def append(log_url: str, table: str, rows: pa.Table, *, application: str, number
     Does nothing when the application has appended this number, or a later one, already. The table is made with the
     schema of `rows` when it is not there. Raises OSError or deltalake's DeltaError when the store cannot be written.
     """
+    for left in reversed(range(_TRIES)):
+        try:
+            return _append(log_url, table, rows, application, number)
+        except CommitFailedError:
+            if not left:
+                raise
+    raise AssertionError("the last try returns or raises")
+
+
+def _append(log_url: str, table: str, rows: pa.Table, application: str, number: int) -> int:
     uri = table_uri(log_url, table)
     try:
         there = DeltaTable(uri)
     except TableNotFoundError:
         _make_folder(log_url, uri)
-        _write(uri, rows, application, number, configuration=_CONFIGURATION)  # one commit: never a table without rows
+        # one commit: never a table without rows
+        _write(uri, rows, application, number, configuration=storage.configuration(table))
         return DeltaTable(uri).version()
     done = there.transaction_version(application)
     if done is None or done < number:
@@ -60,7 +70,7 @@ def _write(
         rows,
         mode="append",
         configuration=configuration,
-        writer_properties=_PROPERTIES,
+        writer_properties=storage.properties(rows.schema, level=storage.APPENDED),
         commit_properties=CommitProperties(app_transactions=[Transaction(application, number)]),
     )
 

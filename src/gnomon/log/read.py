@@ -1,11 +1,10 @@
 """Read the log at pinned versions: the same versions give the same rows, for ever.
 
 Promises  the ledger is pinned before the tables it counts, so the rows hold at least what it says; a file that is
-          missing or has another size than the log says is an IntegrityError that names it
+          missing, cannot be read or has another size than the log says is an IntegrityError that names it
 """
 
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -18,21 +17,28 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from gnomon.errors import IntegrityError
+from gnomon.log import tables
 from gnomon.log.append import local, table_uri
 from gnomon.records.ledger import LedgerRow
 
-_ORDER: Final = ("ledger", "comparisons", "truths", "exchanges")
+PINNED: Final = ("ledger", "comparisons", "truths")
+"""What evidence reads, in the order of pinning. `exchanges` is shown to people, and its bodies leave it."""
+
 ABSENT: Final = -1
 """The version of a table that is not there yet."""
+
+_COUNTED: Final = ("time_us", "count", "watermark_us")
+_ROWS: Final = 100_000
+"""Rows of the ledger that are held at a time."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One version of each table. The files of a version never change."""
+    """One version of each table that evidence reads. The files of a version never change."""
 
     log_url: str
     versions: dict[str, int]
-    """By table; -1: not there yet."""
+    """By table; -1: not there yet. An earlier program pinned `exchanges` too: that number is kept and not used."""
     _files: dict[str, tuple[str, ...]] = field(repr=False)
 
     def files(self, table: str) -> list[str]:
@@ -45,40 +51,49 @@ def snapshot(log_url: str, versions: dict[str, int] | None = None) -> Snapshot:
 
     Raises IntegrityError when a commit or a data file of a version is not there, or is not what the log says it is.
     """
-    found: dict[str, int] = {}
+    found: dict[str, int] = dict(versions or {})
     files: dict[str, tuple[str, ...]] = {}
-    for table in _ORDER:
+    for table in PINNED:
         wanted = None if versions is None else versions.get(table, ABSENT)
         found[table], files[table] = (ABSENT, ()) if wanted == ABSENT else _pin(log_url, table, wanted)
     return Snapshot(log_url, found, files)
 
 
-def exchanges(log_url: str, ids: Sequence[str], version: int | None = None) -> list[dict[str, Any]]:
-    """The rows of `exchanges` with these ids (few), in the order of `ids`; an id that is not there is left out."""
-    table = _open(log_url, "exchanges", version)
-    if table is None or not ids:
+def exchanges(log_url: str, ids: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of `exchanges` with these ids (few), in the order of `ids`; an id that is not there is left out.
+
+    Of the newest version: bodies that retention has removed since are None.
+    """
+    return rows_of(log_url, "exchanges", ids)
+
+
+def rows_of(log_url: str, table: str, ids: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of `exchanges` or `comparisons` with these ids (few), in the order of `ids`, of the newest version."""
+    there = opened(log_url, table)
+    if there is None or not ids:
         return []
-    rows = _read(_files(log_url, "exchanges", table), None, ds.field("id").isin(list(ids))).to_pylist()
-    by_id = {row["id"]: row for row in rows}
+    wanted = pa.array(list(ids), pa.string())
+    parts = (part.filter(pc.is_in(part["id"], wanted)) for part in _parts(log_url, table, there, ids=ids))
+    by_id = {row["id"]: row for part in parts for row in part.to_pylist()}
     return [by_id[each] for each in ids if each in by_id]
 
 
 def column(log_url: str, table: str, columns: Sequence[str]) -> pa.Table | None:
     """Some columns of the newest version of a table; None when it is not there."""
-    opened = _open(log_url, table, None)
-    return None if opened is None else _read(_files(log_url, table, opened), columns, None)
+    there = opened(log_url, table)
+    return None if there is None else pa.concat_tables(_parts(log_url, table, there, columns))
 
 
 def transaction(log_url: str, table: str, application: str) -> int | None:
     """The last transaction number that an application has appended to a table."""
-    opened = _open(log_url, table, None)
-    number = None if opened is None else opened.transaction_version(application)
+    there = opened(log_url, table)
+    number = None if there is None else there.transaction_version(application)
     return None if number is None else int(number)
 
 
 def watermark(log_url: str) -> int | None:
     """The largest watermark that the runner has written; None before the first flush. Reads no data file."""
-    table = _open(log_url, "ledger", None)
+    table = opened(log_url, "ledger")
     if table is None:
         return None
     actions = pa.table(table.get_add_actions(flatten=True))
@@ -90,26 +105,38 @@ def watermark(log_url: str) -> int | None:
 
 def ledger(log_url: str) -> list[LedgerRow]:
     """The latest row of each instance, epoch, stratum and state, in that order."""
-    table = _open(log_url, "ledger", None)
+    table = opened(log_url, "ledger")
     if table is None:
         return []
+    parts, held = [tables.LEDGER.empty_table()], 0
+    for part in _parts(log_url, "ledger", table):
+        parts.append(part)
+        held += len(part)
+        if held > _ROWS:
+            parts, held = [_latest(parts)], 0
+    return [LedgerRow(**row) for row in _latest(parts).to_pylist()]
+
+
+def _latest(parts: Sequence[pa.Table]) -> pa.Table:
+    """The last row of each key by time, then count."""
+    rows = pa.concat_tables(parts, promote_options="permissive")
     keys = ["instance", "epoch", "stratum", "state"]
-    order = [(key, "ascending") for key in [*keys, "time_us", "count"]]
-    rows = _read(_files(log_url, "ledger", table), None, None).sort_by(order)
-    kept = ["time_us", "count", "watermark_us"]
-    last = rows.group_by(keys, use_threads=False).aggregate([(name, "last") for name in kept])
-    last = last.rename_columns([name.removesuffix("_last") for name in last.column_names])
-    return [LedgerRow(**row) for row in last.to_pylist()]
+    times = rows.group_by(keys, use_threads=False).aggregate([("time_us", "max")])
+    # a sort costs more than all else: leave out what is older than the last row of every key
+    recent = rows.filter(pc.greater_equal(rows["time_us"], pc.min(times["time_us_max"])))
+    recent = recent.sort_by([(name, "ascending") for name in [*keys, "time_us", "count"]])
+    last = recent.group_by(keys, use_threads=False).aggregate([(name, "last") for name in _COUNTED])
+    return last.rename_columns([name.removesuffix("_last") for name in last.column_names]).select(rows.column_names)
 
 
-def _read(files: Sequence[str], columns: Sequence[str] | None, only: ds.Expression | None) -> pa.Table:
-    return ds.dataset(list(files), format="parquet").to_table(
-        columns=None if columns is None else list(columns), filter=only, use_threads=False
-    )
+# files -------------------------------------------------------------------------------------------------------------
 
 
-def _open(log_url: str, table: str, version: int | None) -> DeltaTable | None:
-    """A table at a version, or its newest; None when it is not there."""
+def opened(log_url: str, table: str, version: int | None = None) -> DeltaTable | None:
+    """A table at a version, or its newest; None when it is not there.
+
+    Raises IntegrityError that names the file when the version cannot be read.
+    """
     uri = table_uri(log_url, table)
     folder = local(log_url)
     if version is None and folder is not None and not (Path(uri) / "_delta_log").is_dir():
@@ -120,55 +147,113 @@ def _open(log_url: str, table: str, version: int | None) -> DeltaTable | None:
         if version is None:
             return None
         raise IntegrityError(f"the log's table {uri} is not there; version {version} of it is needed") from None
-    except DeltaError as error:
-        missing = "" if folder is None else _missing_commit(Path(uri), version)
-        why = missing or f"version {version} of {uri} cannot be read: {error}"
-        raise IntegrityError(why) from error
+    except (DeltaError, OSError, ValueError) as error:
+        if folder is not None:
+            commits_of(Path(uri), _last_commit(Path(uri)) if version is None else version)
+        which = "the newest version" if version is None else f"version {version}"
+        raise IntegrityError(f"{which} of {uri} cannot be read: {error}") from error
 
 
-def _pin(log_url: str, table: str, version: int | None) -> tuple[int, tuple[str, ...]]:
-    opened = _open(log_url, table, version)
-    if opened is None:
-        return ABSENT, ()
-    pinned = opened.version()
-    if local(log_url) is not None:
-        uri = Path(table_uri(log_url, table))
-        problem = _missing_commit(uri, pinned) or _wrong_file(uri, opened)
-        if problem:
-            raise IntegrityError(problem)
-    return pinned, tuple(_files(log_url, table, opened))
-
-
-def _files(log_url: str, table: str, opened: DeltaTable) -> list[str]:
-    """The data files of a table: paths on this machine, or URIs."""
+def data_files(log_url: str, table: str, there: DeltaTable) -> list[str]:
+    """The data files of an opened table: paths on this machine, or URIs."""
     if local(log_url) is None:
-        return list(opened.file_uris())
+        return list(there.file_uris())
     # not `file_uris`: it writes blanks in local paths as %20
-    paths = pa.table(opened.get_add_actions(flatten=True))["path"].to_pylist()
+    paths = pa.table(there.get_add_actions(flatten=True))["path"].to_pylist()
     return [str(Path(table_uri(log_url, table)) / unquote(path)) for path in paths]
 
 
-def _missing_commit(folder: Path, version: int | None) -> str:
-    """The first commit that is not there, in words; empty: all are there. No commit is ever cleaned up (log.append)."""
-    log = folder / "_delta_log"
-    there = {name for name in os.listdir(log) if name.endswith(".json")} if log.is_dir() else set()  # noqa: PTH208
-    numbers = [int(name[:-5]) for name in there if name[:-5].isdigit()]
-    last = max(numbers, default=-1) if version is None else version
-    for number in range(last + 1):
-        if f"{number:020d}.json" not in there:
-            return f"the commit file {log / f'{number:020d}.json'} is missing from the log"
-    return ""
+def commit(folder: Path, version: int) -> Path:
+    """The commit file of a version of the table in a local folder."""
+    return folder / "_delta_log" / f"{version:020d}.json"
 
 
-def _wrong_file(folder: Path, table: DeltaTable) -> str:
-    """The first data file that is missing or has another size, in words; empty: all are as the log says."""
+def checkpoint(folder: Path, version: int) -> Path:
+    """The checkpoint of a version, should there be one."""
+    return folder / "_delta_log" / f"{version:020d}.checkpoint.parquet"
+
+
+def commits_of(folder: Path, version: int) -> range:
+    """The commits that a version is made of: from the last checkpoint before it, or from the first, to its own.
+
+    Raises IntegrityError that names the first one that is not there, from the last one down.
+    """
+    for number in range(version, -1, -1):
+        path = commit(folder, number)
+        if not path.exists():
+            raise IntegrityError(f"the commit file {path} is missing from the log")
+        if checkpoint(folder, number).exists():
+            return range(number, version + 1)
+    return range(version + 1)
+
+
+def _last_commit(folder: Path) -> int:
+    numbers = [path.stem for path in (folder / "_delta_log").glob("*.json")]
+    return max((int(number) for number in numbers if number.isdigit()), default=-1)
+
+
+def _pin(log_url: str, table: str, version: int | None) -> tuple[int, tuple[str, ...]]:
+    there = opened(log_url, table, version)
+    if there is None:
+        return ABSENT, ()
+    if local(log_url) is not None:
+        folder = Path(table_uri(log_url, table))
+        commits_of(folder, there.version())
+        _check_files(folder, there)
+    return there.version(), tuple(data_files(log_url, table, there))
+
+
+def _check_files(folder: Path, table: DeltaTable) -> None:
+    """Every data file is there, and of the size that the log says. Raises IntegrityError that names the first one."""
     actions = pa.table(table.get_add_actions(flatten=True)).select(["path", "size_bytes"]).to_pylist()
     for action in sorted(actions, key=lambda each: str(each["path"])):
         path = folder / unquote(action["path"])
         try:
             size = path.stat().st_size
         except FileNotFoundError:
-            return f"the data file {path} is missing from the log"
+            raise IntegrityError(f"the data file {path} is missing from the log") from None
         if size != action["size_bytes"]:
-            return f"the data file {path} has {size} bytes, the log says {action['size_bytes']}"
-    return ""
+            raise IntegrityError(f"the data file {path} has {size} bytes, the log says {action['size_bytes']}")
+
+
+def _parts(
+    log_url: str,
+    table: str,
+    there: DeltaTable,
+    columns: Sequence[str] | None = None,
+    *,
+    ids: Sequence[str] | None = None,
+) -> Iterator[pa.Table]:
+    """The rows, file by file and in pieces of bounded size; with `ids`, of row groups that may hold one of them.
+
+    Raises IntegrityError that names the file that cannot be read.
+    """
+    schema = pa.schema(there.schema())
+    wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])
+    files = data_files(log_url, table, there)
+    try:
+        fragments = list(ds.dataset(files, schema=schema, format="parquet").get_fragments())
+    except FileNotFoundError as error:
+        raise IntegrityError(f"a data file of the log is missing: {error}") from None
+    for file, fragment in zip(files, fragments, strict=True):
+        try:
+            found = fragment if ids is None else _may_hold(fragment, ids)
+            for batch in found.to_batches(columns=wanted.names, use_threads=False, batch_readahead=1):
+                # a file that an update wrote holds the same texts as another type
+                yield pa.Table.from_batches([batch]).cast(wanted)
+        except FileNotFoundError:
+            raise IntegrityError(f"the data file {file} is missing from the log") from None
+        except (pa.ArrowException, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise IntegrityError(f"the data file {file} is damaged or cannot be read: {reason}") from error
+
+
+def _may_hold(fragment: ds.Fragment, ids: Sequence[str]) -> ds.Fragment:
+    """The row groups that may hold one of these ids, by their statistics."""
+    spans = {group.id: (group.statistics or {}).get("id") for group in fragment.row_groups}
+    groups = [
+        number
+        for number, span in spans.items()
+        if span is None or any(span["min"] <= each <= span["max"] for each in ids)
+    ]
+    return fragment.subset(row_group_ids=groups)

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from gnomon.plan.units import ONE, show_duration, show_share
+from gnomon.plan import fork_sentences
+from gnomon.plan.fork_sentences import rate
+from gnomon.plan.units import show_duration, show_share
 from gnomon.records import Record
 from gnomon.records.plan import Arm, ArmName, Gate, Plan
 from gnomon.tls import trusting
@@ -33,7 +35,7 @@ class EndpointReport(Record, frozen=True, kw_only=True):
 
 def explain(plan: Plan) -> list[str]:
     """What the plan will do and what it asks for, one sentence each, in the order of the file."""
-    return [*_path(plan), *_cells(plan), *_evidence(plan), *_gates(plan), *_limits(plan)]
+    return [*_path(plan), *fork_sentences.explain(plan), *_cells(plan), *_evidence(plan), *_gates(plan), *_limits(plan)]
 
 
 def call_endpoints(plan: Plan, *, patience_s: float = PATIENCE_S, ca_file: Path | None = None) -> list[EndpointReport]:
@@ -50,7 +52,7 @@ def call_endpoints(plan: Plan, *, patience_s: float = PATIENCE_S, ca_file: Path 
 def _path(plan: Plan) -> Iterator[str]:
     routes = ", ".join(f"{route.method} {route.path}" for route in plan.routes)
     when = "as the request comes" if plan.fork.mode == "sync" else "later, from a queue"
-    rate = _rate(plan.fork.shadow_rate)
+    share = rate(plan.fork.shadow_rate) if plan.fork.strata is None else "a share by stratum"
     yield f"{plan.trial}: {plan.question}"
     production, candidate = plan.production, plan.candidate
     yield f"Production is version {production.version} at {production.url}; its answers go to the users untouched."
@@ -61,7 +63,8 @@ def _path(plan: Plan) -> Iterator[str]:
             "the answer."
         )
     yield (
-        f"The candidate is version {candidate.version} at {candidate.url}; it is called for {rate} of {routes}, {when}."
+        f"The candidate is version {candidate.version} at {candidate.url}; it is called for {share} of "
+        f"{routes}, {when}."
     )
 
 
@@ -125,10 +128,6 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _rate(probability: int) -> str:
-    return f"{probability * 100 / ONE:.6g}%"
-
-
 def _call(arm: ArmName, model: Arm, path: str, patience_s: float, ca_file: Path | None) -> EndpointReport:
     def report(message: str, *, ok: bool = False) -> EndpointReport:
         return EndpointReport(arm=arm, url=model.url, ok=ok, message=f"{arm} {model.url} {message}")
@@ -141,6 +140,10 @@ def _call(arm: ArmName, model: Arm, path: str, patience_s: float, ca_file: Path 
         headers["Authorization"] = value
     try:
         status = _get(model.url, path, headers, patience_s, ca_file)
+    except socket.gaierror as error:
+        host = urlsplit(model.url).hostname
+        why = f"the name {host} does not resolve ({error.strerror})"
+        return report(f"has no address: {why}; correct {arm}.url, or make the name known to this machine")
     except (OSError, http.client.HTTPException) as error:
         return report(f"{_reason(error, patience_s)}; start it or correct {arm}.url")
     if path == READY and status != http.client.OK:
@@ -166,8 +169,6 @@ def _reason(error: Exception, patience_s: float) -> str:
         return "does not answer: connection refused"
     if isinstance(error, TimeoutError):
         return f"does not answer within {patience_s:g} s"
-    if isinstance(error, socket.gaierror):
-        return "does not answer: the host's name is not known"
     if isinstance(error, ssl.SSLError):
         return f"does not speak TLS as it should: {error.reason or error}"
     if isinstance(error, http.client.HTTPException | ConnectionResetError):

@@ -4,10 +4,10 @@ from collections import Counter
 from typing import Final
 
 from gnomon.plan import cells
+from gnomon.plan.expand_fork import arm, fork, guards, redaction
 from gnomon.plan.language import (
     AccuracyModel,
     AgreementModel,
-    ArmModel,
     ErrorRateModel,
     ExpectModel,
     GateModel,
@@ -17,9 +17,7 @@ from gnomon.plan.language import (
 from gnomon.plan.units import PPM, show_duration, show_share
 from gnomon.records.plan import (
     OVERALL,
-    Arm,
     Duration,
-    Fork,
     Gate,
     GateForm,
     GateKind,
@@ -44,11 +42,11 @@ def plan(model: PlanModel) -> Plan:
     return Plan(
         trial=model.trial,
         question=model.question,
-        production=_arm(model.production),
-        candidate=_arm(model.candidate),
+        production=arm(model.production),
+        candidate=arm(model.candidate),
         protocol=model.protocol,
         routes=tuple(model.routes),
-        fork=_fork(model),
+        fork=fork(model.fork),
         segments=segments,
         outputs=_outputs(model),
         truth=None if truth is None else Truth(key=truth.key, expected_within_us=truth.expected_within),
@@ -61,6 +59,8 @@ def plan(model: PlanModel) -> Plan:
         ),
         lost_ppm=model.integrity.lost,
         alpha_ppm=model.alpha,
+        guards=guards(model.guards),
+        record=redaction(model.record),
     )
 
 
@@ -227,26 +227,6 @@ def _disagreement(said: list[ExpectModel], place: cells.Place) -> int | None:
         if each.disagreement is not None:
             return each.disagreement
     return None
-
-
-def _arm(model: ArmModel) -> Arm:
-    return Arm(
-        version=model.version,
-        url=model.url.rstrip("/"),
-        timeout_us=model.timeout,
-        authorization_env=model.authorization_env,
-    )
-
-
-def _fork(model: PlanModel) -> Fork:
-    fork = model.fork
-    return Fork(
-        mode=fork.mode,
-        shadow_rate=fork.shadow_rate,
-        expires_after_us=fork.expires_after,
-        in_flight=fork.budget.in_flight,
-        per_second=fork.budget.per_second,
-    )
 
 
 def _outputs(model: PlanModel) -> tuple[Output, ...]:

@@ -73,7 +73,8 @@ _AGREEMENT: Final = """\
 
 _TEXT: Final = """\
 # A Gnomon plan. Read it aloud in a meeting before the trial: once the trial has begun, a change of anything but
-# addresses and the budget is a new trial with no evidence. Check it with: gnomon check plan.yaml
+# addresses, the budget and what the log keeps (record) is a new trial with no evidence. Check it with:
+# gnomon check plan.yaml
 gnomon: 1
 trial: {trial}
 question: Is the candidate as good as production?      # put yours here; the report begins with it
@@ -91,6 +92,9 @@ fork:
   mode: sync                      # the candidate is called as the request comes; async: later, from a queue
   shadow_rate: 100%               # share of the requests that are copied
   budget: {{in_flight: 64}}         # how much the candidate may be called; not sealed
+# What is never copied, and what the log never holds (docs/plan.md has strata, sticky sampling and rewrites, too):
+# guards: {{context: [body:/previous_response_id], side_effects: [body:/tools]}}
+# record: {{drop: [body:/card_number], keep_bodies: 30d}}
 
 # Every gate must hold in each of these, too. The value comes from the request.
 # segments:

@@ -2,21 +2,20 @@
 
 The models hold what the file says, parsed (durations in microseconds, shares in parts per million). What one value
 alone can get wrong is checked in `scalars.py`; what needs two is in `semantics.py`; `expand.py` makes the record that
-the program uses.
+the program uses. The arms, the fork and the log's part stand in `language_fork.py`.
 """
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
-from gnomon.plan import units
+from gnomon.plan.language_fork import CandidateModel, ForkModel, GuardsModel, Model, ProductionModel, RecordModel
 from gnomon.plan.scalars import (
     EVERYWHERE,
     Asserted,
     ComparatorName,
     Count,
     Duration,
-    Environment,
     From,
     LanguageVersion,
     Limit,
@@ -24,38 +23,13 @@ from gnomon.plan.scalars import (
     NoSideEffects,
     Places,
     Pointer,
-    Probability,
     ProtocolName,
     RouteText,
     Share,
     Stateless,
     Text,
     TrialName,
-    Url,
 )
-
-
-class Model(BaseModel):
-    """A mapping of the plan: its keys and no others, its types and no conversions."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=False)
-
-
-class ArmModel(Model):
-    """One of the two models."""
-
-    version: Text = Field(description="Which version it is, as text (quote numbers).", examples=["1.4"])
-    url: Url = Field(description="Scheme, host and port. Operation: not sealed.", examples=["http://127.0.0.1:9001"])
-    timeout: Limit | None = Field(
-        None,
-        description="Total time limit of one call; a call over it is a failed arm. No limit if left out.",
-        examples=["2s"],
-    )
-    authorization_env: Environment | None = Field(
-        None,
-        description="Environment variable with this arm's Authorization header. Operation: not sealed.",
-        examples=["CANDIDATE_AUTHORIZATION"],
-    )
 
 
 class SuitabilityModel(Model):
@@ -67,38 +41,6 @@ class SuitabilityModel(Model):
     side_effects: NoSideEffects = Field(
         description="none: calling the model a second time changes nothing.", examples=["none"]
     )
-
-
-class BudgetModel(Model):
-    """How much the candidate may be called. Operation: not sealed."""
-
-    in_flight: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        64, description="Calls to the candidate at the same time; 64 if left out.", examples=[64]
-    )
-    per_second: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
-        None,
-        description="Requests copied in a second; over it a request counts as not sampled. No limit if left out.",
-        examples=[200],
-    )
-
-
-class ForkModel(Model):
-    """How requests are copied."""
-
-    mode: Literal["sync", "async"] = Field(
-        "sync",
-        description="sync (if left out): the candidate is called when the request comes; async: later, from a queue.",
-        examples=["sync"],
-    )
-    shadow_rate: Probability = Field(
-        units.ONE, description="Share of the requests that are copied; 100% if left out.", examples=["20%"]
-    )
-    expires_after: Limit = Field(
-        300_000_000,
-        description="A copy that waited so long is not called any more and counts as a lost pair; 5m if left out.",
-        examples=["5m"],
-    )
-    budget: BudgetModel = Field(BudgetModel(), description="How much the candidate may be called.")
 
 
 class SegmentModel(Model):
@@ -272,8 +214,8 @@ class PlanModel(Model):
     question: Text = Field(
         description="What the trial is to answer, in a sentence.", examples=["Is 2.0 as good as 1.4?"]
     )
-    production: ArmModel = Field(description="The model that answers the users.")
-    candidate: ArmModel = Field(description="The model that may replace it.")
+    production: ProductionModel = Field(description="The model that answers the users.")
+    candidate: CandidateModel = Field(description="The model that may replace it.")
     protocol: ProtocolName = Field(
         "json", description="How requests and answers are read; json if left out.", examples=["json"]
     )
@@ -286,6 +228,8 @@ class PlanModel(Model):
     )
     suitability: SuitabilityModel = Field(description="What makes a second call honest and harmless.")
     fork: ForkModel = Field(ForkModel(), description="How requests are copied.")
+    guards: GuardsModel = Field(GuardsModel(), description="What a request must not hold to be copied.")
+    record: RecordModel = Field(RecordModel(), description="What the log never holds. Operation: not sealed.")
     segments: dict[str, SegmentModel] = Field({}, description="Ways to divide the requests, by name.")
     output: dict[str, OutputOrShort] = Field(
         {}, description="Named values in both answers; `name: body:/pointer` is short for `from`."

@@ -9,9 +9,9 @@ from pydantic import AfterValidator, Discriminator, Field, PlainValidator, Tag, 
 from pydantic_core import PydanticCustomError
 
 from gnomon import plugins
-from gnomon.plan import selectors, units
+from gnomon.plan import headers, selectors, units
 from gnomon.plan.units import UnitError, shown
-from gnomon.records.plan import Route, Selector
+from gnomon.records.plan import Identity, Route, Selector
 
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 REPEATABLE: Final = "repeatable"
@@ -24,6 +24,7 @@ EVERYWHERE: Final = "overall and every segment"
 WHERES: Final = ("overall", "every segment", EVERYWHERE)
 
 _PATH: Final = re.compile(r"/(?:[A-Za-z0-9\-._~!$&'()+,;=:@/]|%[0-9A-Fa-f]{2})*")
+_HOST_LABEL: Final = 63  # octets; a longer part of a name, or an empty one, no resolver takes (RFC 1035, 2.3.4)
 _ENV: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -77,6 +78,8 @@ def _url(value: str) -> str:
         raise UnitError(f"is not a URL ({error}): found {shown(value)}", do) from None
     if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0 or any(c.isspace() for c in value):
         raise UnitError(f"is not an http or https URL: found {shown(value)}", do)
+    if not _is_resolvable(parts.hostname):
+        raise UnitError(f"has a host that no name service takes: found {shown(parts.hostname)}", do)
     if parts.username is not None or parts.password is not None:
         raise UnitError(
             "carries a user name or password", "take it out, and name an environment variable in authorization_env"
@@ -86,6 +89,15 @@ def _url(value: str) -> str:
             f"has more than scheme, host and port: found {shown(value)}", f"{do}; each request keeps its path"
         )
     return value
+
+
+def _is_resolvable(host: str) -> bool:
+    """Whether the name can be asked for at all: every part has 1 to 63 octets as it goes over the wire."""
+    try:
+        labels = host.removesuffix(".").encode("idna").split(b".")
+    except UnicodeError:
+        return False
+    return all(0 < len(label) <= _HOST_LABEL for label in labels)
 
 
 def _environment(value: str) -> str:
@@ -114,6 +126,30 @@ def _route(value: object) -> Route:
     return Route(method=method, path=path, repeatable=bool(words))
 
 
+def _path(value: object) -> str:
+    if not isinstance(value, str) or not _PATH.fullmatch(value):
+        raise UnitError(f"is not a path: found {shown(value)} (no query, no pattern)", "write it as /v2/predict")
+    return value
+
+
+def _identity(value: object) -> Identity:
+    """`GET /v1/models`: the answer's body says which model it is."""
+    method, _, path = value.partition(" ") if isinstance(value, str) else ("", "", "")
+    do = "write GET /v2/models/fraud or GET /v1/models, or {path: /healthz, header: x-model}"
+    if method != "GET":
+        raise UnitError(f"does not say what to ask for: found {shown(value)}", do)
+    if not _PATH.fullmatch(path.strip()):
+        raise UnitError(f"is not a path: found {shown(path.strip())} (no query, no pattern)", do)
+    return Identity(path=path.strip())
+
+
+def _not_for_production(_: object) -> None:
+    raise UnitError(
+        "is the candidate's alone: production gets every request as it came",
+        "take it out, or write it under candidate",
+    )
+
+
 def _above_zero(value: object) -> int:
     duration = units.duration_us(value)
     if duration == 0:
@@ -132,18 +168,22 @@ def _where(value: object) -> str | tuple[str, ...]:
     )
 
 
-def _only(word: str, reasons: dict[str, str], otherwise: str) -> Callable[[object], str]:
+def _only(word: str, guard: str, reasons: dict[str, str], otherwise: str) -> Callable[[object], str]:
     def parse(value: object) -> str:
         if value == word:
             return word
         reason = reasons.get(str(value), otherwise)
-        raise UnitError(f"must be {word}, found {shown(value)}: {reason}", f"make it so, then declare {word}")
+        raise UnitError(
+            f"must be {word}, found {shown(value)}: {reason}",
+            f"make it so ({guard} leaves out the requests that are not), then declare {word}",
+        )
 
     return parse
 
 
 _context = _only(
     "stateless",
+    "guards.context",
     {
         "stateful": "production alone holds the conversation's state, so a copy would reach a model that never saw it",
         "unknown": "a copy of a request that leans on earlier ones compares nothing; find out first",
@@ -152,6 +192,7 @@ _context = _only(
 )
 _side_effects = _only(
     "none",
+    "guards.side_effects",
     {"unknown": "every shadowed request is carried out twice; find out first what a second call does"},
     "every shadowed request is carried out twice, and the second time must change nothing",
 )
@@ -204,11 +245,33 @@ Share = Annotated[int, _parsed(units.share_ppm), WithJsonSchema(_SHARE)]
 """Parts per million."""
 Probability = Annotated[int, _parsed(units.probability), WithJsonSchema(_SHARE)]
 """Over 2**32."""
+StratumRate = Annotated[int, _parsed(units.stratum_rate), WithJsonSchema(_SHARE)]
+"""Over 2**32."""
 From = Annotated[
     Selector,
     _parsed(selectors.selector),
     WithJsonSchema({"type": "string", "pattern": "^(body|header|query|path|input|output|parameter):"}),
 ]
+Sampled = Annotated[
+    Selector,
+    _parsed(selectors.only(selectors.SAMPLED, "the coin")),
+    WithJsonSchema({"type": "string", "pattern": f"^({'|'.join(selectors.SAMPLED)}):"}),
+]
+Guarded = Annotated[
+    Selector,
+    _parsed(selectors.only(selectors.GUARDED, "a guard")),
+    WithJsonSchema({"type": "string", "pattern": f"^({'|'.join(selectors.GUARDED)}):"}),
+]
+Redacted = Annotated[
+    Selector,
+    _parsed(selectors.redacted),
+    WithJsonSchema({"type": "string", "pattern": f"^({'|'.join(selectors.REDACTED)}):"}),
+]
+CarriedHeader = Annotated[str, _parsed(headers.carried), WithJsonSchema({"type": "string", "minLength": 1})]
+HeaderValue = Annotated[str, _parsed(headers.value), WithJsonSchema({"type": "string", "minLength": 1})]
+PathText = Annotated[str, _parsed(_path), WithJsonSchema({"type": "string", "pattern": "^/"})]
+IdentityText = Annotated[Identity, _parsed(_identity), WithJsonSchema({"type": "string", "pattern": "^GET +/"})]
+NotForProduction = Annotated[None, _parsed(_not_for_production)]
 Pointer = Annotated[str, _parsed(selectors.pointer), WithJsonSchema({"type": "string", "pattern": "^(/.*)?$"})]
 RouteText = Annotated[
     Route,

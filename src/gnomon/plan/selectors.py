@@ -1,7 +1,7 @@
 """Selectors: `body:/label`, `header:x-country`, `output:predict`. Where a value stands in a request or an answer."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, get_args
 
 from gnomon.plan.units import UnitError, shown
@@ -15,10 +15,19 @@ ANSWER: Final = ("body", "output", "parameter")
 
 OPEN_INFERENCE_ONLY: Final = ("input", "output", "parameter")
 
+SAMPLED: Final = ("path", "query", "header", "body")
+"""Places that the gateway reads before it tosses a request's coin."""
+
+GUARDED: Final = ("body", "header", "query")
+REDACTED: Final = ("body", "header", "query")
+
 NEVER_CAPTURED: Final = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 
+ANY: Final = None
+"""A token that stands for every member and every element."""
+
 _POINTER: Final = re.compile(r"(?:/(?:[^~/]|~[01])*)*")
-_HEADER: Final = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
+HEADER: Final = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
 _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,2}", re.ASCII)
 _DO: Final = "write place and name, such as body:/country, header:x-country, query:lang"
 
@@ -51,9 +60,58 @@ def pointer(value: object) -> str:
     return value
 
 
+def only(places: Sequence[Where], noun: str) -> Callable[[object], Selector]:
+    """A parser of selectors of these places alone; `noun` is who reads there, for the message."""
+
+    def parse(value: object) -> Selector:
+        found = selector(value)
+        if found.where not in places:
+            raise UnitError(f"reads {found.where}, where {noun} does not look", f"take one of {', '.join(places)}")
+        return found
+
+    return parse
+
+
+def redacted(value: object) -> Selector:
+    """What the log does not hold: a selector in whose pointer the token `*` stands for every member or element.
+
+    Raises UnitError.
+    """
+    where, _, name = value.partition(":") if isinstance(value, str) else ("", "", "")
+    if where == "header" and name.lower() in NEVER_CAPTURED:
+        raise UnitError(f"names {name.lower()}, which is never captured in the first place", "take it out")
+    return only(REDACTED, "redaction")(value)
+
+
+def overlap(redaction: Selector, of: Selector) -> bool:
+    """Whether what `redaction` takes out of a message is, holds or is a part of what `of` reads."""
+    if redaction.where in {"header", "query"} or of.where in {"header", "query", "path"}:
+        return (redaction.where, redaction.name) == (of.where, of.name)
+    return meet([ANY if token == "*" else token for token in tokens(redaction.name)], _read(of))  # noqa: S105  no secret
+
+
+def meet(one: Sequence[str | None], other: Sequence[str | None]) -> bool:
+    """Whether two places of a JSON value are the same or one is inside of the other."""
+    return all(a is ANY or b is ANY or a == b for a, b in zip(one, other, strict=False))
+
+
+def tokens(pointer: str) -> list[str]:
+    """The parts of a JSON pointer as they are written. `~0` and `~1` have one spelling, so equal parts are equal."""
+    return pointer.split("/")[1:]
+
+
+def _read(of: Selector) -> list[str | None]:
+    """Where in the body a selector reads: tensors stand in a list, in any order."""
+    if of.where in {"input", "output"}:
+        return [f"{of.where}s", ANY, "data"]
+    if of.where == "parameter":
+        return ["parameters", of.name.replace("~", "~0").replace("/", "~1")]
+    return [*tokens(of.name)]
+
+
 def _header(name: str) -> str:
     lower = name.lower()
-    if not _HEADER.fullmatch(lower):
+    if not HEADER.fullmatch(lower):
         raise UnitError(f"names no header: found {shown(name)}", "write a header's name, such as header:x-country")
     if lower in NEVER_CAPTURED:
         raise UnitError(f"reads {lower}, which is never captured", "take another header, or a field of the body")

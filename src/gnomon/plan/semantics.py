@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Final
 from urllib.parse import urlsplit
 
-from gnomon.plan import gate_checks
+from gnomon.plan import fork_checks, gate_checks
 from gnomon.plan.cells import RESERVED, segment
 from gnomon.plan.language import OutputModel, SegmentModel
 from gnomon.plan.scalars import NAME
@@ -193,6 +193,7 @@ CHECKS: Final[tuple[tuple[tuple[str, ...], Check], ...]] = (
     (("segments",), _segments),
     (("output",), _outputs),
     (("unit",), _unit),
+    *fork_checks.CHECKS,
     ((), gate_checks.check),
     (("duration",), _duration),
     ((), _shares),

@@ -93,6 +93,19 @@ def probability(value: object) -> int:
     return rounded
 
 
+def stratum_rate(value: object) -> int:
+    """A probability of a stratum, over 2**32. Its evidence is weighted by 1/rate, which 0 has none of.
+
+    Raises UnitError.
+    """
+    if 0 <= _share(value) * ONE <= Decimal("0.5"):  # what `probability` rounds to 0
+        raise UnitError(
+            f"is a rate of 0%: found {shown(value)}, and a stratum with rate 0% is never seen",
+            "leave it out of the routes or give it a small rate, such as 1%",
+        )
+    return probability(value)
+
+
 def size_bytes(value: object) -> int:
     """``512B``, ``64KiB``, ``1MB`` in bytes.
 

@@ -1,5 +1,6 @@
 """Promotion and rollback. Who serves is an epoch in the state database; the supervisor carries it to the gateways."""
 
+import json
 from collections.abc import Callable
 from typing import Final, Literal
 
@@ -32,9 +33,12 @@ def promote(
     `verify` recomputes the trial's last verdict and raises IntegrityError when it cannot. With `override` (a reason,
     kept in the audit chain) the verdict is not asked.
 
-    Raises StateError when the last verdict is not `promote`, or the candidate serves already: nothing was changed.
+    Raises StateError when the last verdict is not `promote`, the candidate serves already, or the plan rewrites bodies
+    (no override helps: users' requests are not rewritten, so another model than the one tried would serve): nothing
+    was changed.
     """
     _check(state, trial, "promote")
+    _refuse_body_rewrite(trial)
     if override is not None:
         if not override.strip():
             raise StateError("an override needs its reason: --override 'why this is right'")
@@ -71,3 +75,14 @@ def _check(state: State, trial: Trial, action: Action) -> None:
     serving = state.epoch(trial.id).serving
     if action not in NEXT[serving]:
         raise StateError(f"{trial.id}: {serving} serves already; nothing was changed")
+
+
+def _refuse_body_rewrite(trial: Trial) -> None:
+    """Path and headers are rewritten for users too; a body is, in copies alone (fork.md, rule 20)."""
+    body = json.loads(trial.canonical)["candidate"].get("rewrite", {}).get("body", {})
+    if body:
+        raise StateError(
+            f"{trial.id} cannot be promoted, with an override neither: its plan rewrites the body for the candidate "
+            f"(candidate.rewrite.body: {', '.join(sorted(body))}), which is done to copies and not to users' requests; "
+            "nothing was changed. Let the candidate take requests as they come, and try it under a plan without it"
+        )

@@ -171,7 +171,7 @@ class Flush:
 
     async def _flush(self) -> None:
         now_us = self._clock()
-        gateways = await self._in_thread(partial(counters.read_all, self._counters_dir))
+        gateways = await self._in_thread(partial(counters.read_all, self._counters_dir, one_moment=True))
         # A gateway that died counts as alive until all that it sent has been read.
         dead = {each.instance for each in gateways if not each.alive and not self._connected(each.instance)}
         frontier_us = min((each.frontier_us for each in gateways if each.instance not in dead), default=now_us)

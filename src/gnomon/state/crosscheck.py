@@ -20,13 +20,14 @@ Facts = dict[tuple[Any, ...], Any]
 
 
 def check(connection: sa.Connection, chain: list[AuditRow]) -> None:
-    """Every trial, epoch, pause, verdict and operation setting has its audit row, and the reverse.
+    """Every trial, epoch, pause, identity, verdict and operation setting has its audit row, and the reverse.
 
     Raises IntegrityError naming the first that has not.
     """
     _compare("trial", _trials(connection), {(r.trial,): r.detail["digest"] for r in chain if r.action == "register"})
     _compare("epoch", _epochs(connection), _said_epochs(chain))
     _compare("pause", _pauses(connection), _said_pauses(chain))
+    _compare("identity", _identities(connection), _said_identities(chain))
     _compare("verdict", _verdicts(connection), _said_verdicts(chain))
     settings, documents = _operations(connection)
     said = _said_operations(chain)
@@ -75,6 +76,19 @@ def _said_pauses(chain: list[AuditRow]) -> Facts:
         (row.trial, row.detail["number"]): (row.action == "pause", row.time_us, row.actor, row.detail["reason"])
         for row in chain
         if row.action in PAUSING
+    }
+
+
+def _identities(connection: sa.Connection) -> Facts:
+    rows = connection.execute(sa.select(schema.identities))
+    return {(row.trial, row.number): (row.arm, row.time_us, row.digest, row.shown) for row in rows}
+
+
+def _said_identities(chain: list[AuditRow]) -> Facts:
+    return {
+        (row.trial, row.detail["number"]): (row.detail["arm"], row.time_us, row.detail["digest"], row.detail["shown"])
+        for row in chain
+        if row.action == "identity"
     }
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
-from gnomon.errors import StateError
+from gnomon.errors import StateDown, StateError
 from gnomon.state import schema
 
 BUSY_MS: Final = 10_000
@@ -103,7 +103,7 @@ class Database:
                 if busy
                 else "check that it is there, and that you may write to it"
             )
-            raise StateError(f"the state database {self._name} cannot be used: {reason}; {do}") from error
+            raise StateDown(f"the state database {self._name} cannot be used: {reason}; {do}") from error
         except DatabaseError as error:
             if "not a database" not in str(error.orig) and "malformed" not in str(error.orig):
                 raise

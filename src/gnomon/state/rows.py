@@ -8,6 +8,7 @@ import msgspec
 import sqlalchemy as sa
 
 from gnomon.errors import IntegrityError, NotFound
+from gnomon.records.facts import Reading
 from gnomon.records.plan import ArmName
 from gnomon.records.process import Epoch
 from gnomon.records.trial import Pause, Sealed, Trial
@@ -154,6 +155,22 @@ def insert_pause(
     }
     connection.execute(table.insert().values(**row))
     return number
+
+
+def identities(connection: sa.Connection, trial_id: str) -> list[Reading]:
+    """What the models of a trial said they are, oldest first."""
+    table = schema.identities
+    query = sa.select(table).where(table.c.trial == trial_id).order_by(table.c.number)
+    return [
+        Reading(arm=row.arm, time_us=row.time_us, digest=row.digest, shown=row.shown)
+        for row in connection.execute(query)
+    ]
+
+
+def insert_identity(connection: sa.Connection, trial_id: str, number: int, reading: Reading) -> None:
+    """What a model is from now on."""
+    values = {"trial": trial_id, "number": number, **msgspec.structs.asdict(reading)}
+    connection.execute(schema.identities.insert().values(**values))
 
 
 def latest(connection: sa.Connection, name: str) -> Trial | None:

@@ -4,7 +4,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-HEAD: Final = "0002"
+HEAD: Final = "0003"
 """The newest migration. Kept here so that opening a current database does not import alembic."""
 
 metadata = sa.MetaData()
@@ -61,6 +61,17 @@ pauses = sa.Table(
     sa.Column("since_us", _BIG, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("actor", sa.Text, nullable=False),
+)
+
+identities = sa.Table(
+    "identities",
+    metadata,
+    sa.Column("trial", sa.String(80), sa.ForeignKey("trials.id"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("arm", sa.String(10), nullable=False),
+    sa.Column("time_us", _BIG, nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("shown", sa.Text, nullable=False),
 )
 
 verdicts = sa.Table(

@@ -17,6 +17,10 @@ OPERATION: Final = (
     ("candidate", "url"),
     ("candidate", "authorization_env"),
     ("fork", "budget"),
+    ("record", "drop"),
+    ("record", "mask"),
+    ("record", "digest"),
+    ("record", "keep_bodies"),
 )
 """What is recorded with its time and not sealed. Everything else moves the inference (statistics.md, 0b.7)."""
 
@@ -43,7 +47,7 @@ def seal(document: dict[str, Any]) -> Sealed:
 def sealed_part(document: dict[str, Any]) -> dict[str, Any]:
     """The document without its operation settings.
 
-    A `fork` that held a budget alone is left out too: a plan that never had one says the same.
+    A `fork` that held a budget alone is left out too: a plan that never had one says the same. So is all of `record`.
     """
     kept = copy.deepcopy(document)
     for section, key in OPERATION:

@@ -8,6 +8,7 @@ import msgspec
 import sqlalchemy as sa
 
 from gnomon.errors import IntegrityError, StateError
+from gnomon.records.facts import Reading
 from gnomon.records.plan import ArmName
 from gnomon.records.process import Epoch
 from gnomon.records.trial import AuditRow, EpochRow, OperationRow, Pause, Sealed, Trial
@@ -221,6 +222,32 @@ class State:
             chain.append(connection, action=action, trial=trial.id, actor=actor, time_us=now_us, detail=detail)
             return True
 
+    # which model it is -----------------------------------------------------------------------------------------------
+
+    def identities(self, trial_id: str) -> tuple[Reading, ...]:
+        """What each model of a trial said it is: its first reading and every change, oldest first. Raises NotFound."""
+        with self._database.read() as connection:
+            return tuple(rows.identities(connection, rows.find(connection, trial_id).id))
+
+    def record_identity(self, trial_id: str, reading: Reading, *, actor: str) -> Reading | None:
+        """Keep a reading if it is the arm's first one or not what the arm said before; else nothing is changed.
+
+        Returns what the arm said before, if it was something else. Raises NotFound.
+        """
+        with self._database.write() as connection:
+            trial = rows.find(connection, trial_id)
+            known = rows.identities(connection, trial.id)
+            before = next((each for each in reversed(known) if each.arm == reading.arm), None)
+            if before is not None and before.digest == reading.digest:
+                return None
+            number = len(known) + 1
+            rows.insert_identity(connection, trial.id, number, reading)
+            detail = {"number": number, "arm": reading.arm, "digest": reading.digest, "shown": reading.shown}
+            chain.append(
+                connection, action="identity", trial=trial.id, actor=actor, time_us=reading.time_us, detail=detail
+            )
+            return before
+
     # verdicts ------------------------------------------------------------------------------------------------------
 
     def save_verdict(self, trial_id: str, verdict: Verdict, *, now_us: int, actor: str) -> int:
@@ -270,7 +297,7 @@ class State:
             return chain.rows(connection)
 
     def check_chain(self) -> None:
-        """The audit chain is whole, and trials, epochs, pauses, operation settings and verdicts are what it says.
+        """The audit chain is whole, and trials, epochs, pauses, identities, settings and verdicts are what it says.
 
         Raises IntegrityError naming the first row that is not.
         """

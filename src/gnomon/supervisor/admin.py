@@ -56,6 +56,7 @@ class LedgerCollector(Collector):
             gauge = GaugeMetricFamily(name, text, labels=["trial"])
             gauge.add_metric([trial], value)
             yield gauge
+        yield from _beside(trial, status)
         up = GaugeMetricFamily("gnomon_process_up", "1 while the process is ready.", labels=["process"])
         for process in status["processes"]:
             up.add_metric([process["name"]], 1.0 if process["ready"] else 0.0)
@@ -63,6 +64,61 @@ class LedgerCollector(Collector):
         info = InfoMetricFamily("gnomon_serving", "Which arm answers the user.", labels=["trial"])
         info.add_metric([trial], {"arm": status["serving"], "version": status["serving_version"]})
         yield info
+
+
+_COUNTERS = {
+    "gnomon_calls": ("Calls of an arm, failed ones included.", "arm"),
+    "gnomon_call_failures": ("Calls of an arm that failed.", "arm"),
+    "gnomon_coins_tossed": ("Requests whose coin was tossed.", "stratum"),
+    "gnomon_sampled": ("Requests whose coin said yes.", "stratum"),
+}
+_GAUGES = {
+    "gnomon_inbox_exchanges": ("Handed over, and not in the log yet.", ()),
+    "gnomon_inbox_oldest_age_seconds": ("Age of the oldest of them; 0: the inbox is empty.", ()),
+    "gnomon_shadow_calls_in_flight": ("Calls of the shadowed arm.", ()),
+    "gnomon_ledger_balanced": ("1 while the ledger adds up.", ("side",)),
+    "gnomon_probe_ok": ("1: the newest probe came through to the log.", ("gateway", "kind")),
+    "gnomon_shadow_tax_seconds": ("Production's latency with the shadow minus without it.", ("quantile",)),
+}
+"""What each says, and its labels beside the trial."""
+
+
+def _beside(trial: str, status: dict[str, Any]) -> Iterator[Any]:
+    """The inbox, the arms, the coins, the probes, the equalities and the tax. What is not known has no series."""
+    by_arm = {arm: facts for arm, facts in status["arms"].items() if facts is not None}
+    coins = status["sampling"]
+    counts: dict[str, dict[str, float]] = {
+        "gnomon_calls": {arm: facts["calls"] for arm, facts in by_arm.items()},
+        "gnomon_call_failures": {arm: facts["failed"] for arm, facts in by_arm.items()},
+        "gnomon_coins_tossed": {name: each["drawn"] for name, each in coins.items()},
+        "gnomon_sampled": {name: each["sampled"] for name, each in coins.items()},
+    }
+    for name, values in counts.items():
+        text, label = _COUNTERS[name]
+        counter = CounterMetricFamily(name, text, labels=["trial", label])
+        for value, count in values.items():
+            counter.add_metric([trial, value], count)
+        yield counter
+    inbox, tax = status["inbox"] or {}, status["tax"]
+    probes = [each for each in status["probes"] if not each["pending"]]
+    levels: dict[str, dict[tuple[str, ...], float | None]] = {
+        "gnomon_inbox_exchanges": {(): inbox.get("exchanges")},
+        "gnomon_inbox_oldest_age_seconds": {(): (inbox["age_s"] or 0.0) if inbox else None},
+        "gnomon_shadow_calls_in_flight": {(): inbox.get("in_flight")},
+        "gnomon_ledger_balanced": {(side,): float(each["holds"]) for side, each in status["equalities"].items()},
+        "gnomon_probe_ok": {(each["gateway"], each["kind"]): float(each["lost_at"] is None) for each in probes},
+        "gnomon_shadow_tax_seconds": {
+            (quantile,): None if tax[name] is None else tax[name] / 1e6
+            for quantile, name in (("0.5", "p50_us"), ("0.99", "p99_us"))
+        },
+    }
+    for name, found in levels.items():
+        text, names = _GAUGES[name]
+        gauge = GaugeMetricFamily(name, text, labels=["trial", *names])
+        for rest, level in found.items():
+            if level is not None:
+                gauge.add_metric([trial, *rest], level)
+        yield gauge
 
 
 class _Quiet(WSGIRequestHandler):
@@ -86,7 +142,10 @@ def start(address: str, status: Status) -> Callable[[], None]:
             return found
         if path not in {"/healthz", "/readyz", "/status"}:
             return _answer(respond, "404 Not Found", {"error": "try /healthz, /readyz, /status or /metrics"})
-        now = status() if path != "/healthz" else {"alive": True}
+        try:
+            now = status() if path != "/healthz" else {"alive": True}
+        except GnomonError as error:  # a damaged log, above all: who asks is told which file
+            return _answer(respond, "503 Service Unavailable", {"error": str(error), "ready": False})
         good = path != "/readyz" or bool(now["ready"])
         if path == "/readyz":
             now = {"ready": good, "processes": now["processes"]}

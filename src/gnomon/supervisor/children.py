@@ -24,6 +24,8 @@ class Child:
     began: int = 0
     """Where in `output` its words begin; before that are those of earlier processes."""
     fds: tuple[int, ...] = ()
+    socket: Path | None = None
+    """Its control socket, if it has one."""
     process: asyncio.subprocess.Process | None = None
     ready: bool = False
     restarts: int = 0

@@ -108,10 +108,19 @@ class Gateways:
         """A gateway to be started. Each has its own control socket: its predecessor keeps listening to its own."""
         name = f"gateway-{os.getpid()}-{next(self._serial)}"
         socket = self._settings.run_dir / f"{name}.sock"
-        path = write(socket.with_suffix(".json"), self._config(socket))
-        command = ["-m", "gnomon.fork", "--config", str(path), "--listen-fd", str(self._fd)]
+        command = ["-m", "gnomon.fork", "--config", self._told(socket), "--listen-fd", str(self._fd)]
         output = self._settings.root / "logs" / f"gateway-{index}.log"
-        return children.Child(f"gateway {index}", command, output, fds=(self._fd,))
+        return children.Child(f"gateway {index}", command, output, fds=(self._fd,), socket=socket)
+
+    def _told(self, socket: Path) -> str:
+        """Where a gateway reads its configuration; the configuration itself where no file can be written."""
+        config = self._config(socket)
+        path = socket.with_suffix(".json")
+        try:
+            return str(write(path, config))
+        except OSError as error:  # above all a full disk: production is served all the same
+            self._say(f"{path} cannot be written: {error.strerror}")
+            return json.dumps(msgspec.to_builtins(config))
 
     async def _successor(self, index: int) -> children.Child:
         """One that is ready and knows who serves.
@@ -154,7 +163,8 @@ class Gateways:
 
 
 def _socket(child: children.Child) -> Path:
-    return Path(child.command[child.command.index("--config") + 1]).with_suffix(".sock")
+    assert child.socket is not None
+    return child.socket
 
 
 def write(path: Path, config: msgspec.Struct) -> Path:

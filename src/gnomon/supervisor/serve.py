@@ -7,25 +7,25 @@ import os
 import signal
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 from gnomon import pipeline
-from gnomon.errors import StateError
+from gnomon.errors import StateDown, StateError
 from gnomon.records.plan import Plan
-from gnomon.records.process import Epoch, GatewayConfig, RunnerConfig, Upstream
+from gnomon.records.process import GatewayConfig
 from gnomon.records.trial import Trial
 from gnomon.settings import Settings, renewed
+from gnomon.shadow.inbox import path_of
 from gnomon.state import State, open_state
-from gnomon.supervisor import admin, children, control, listener, operations, unshadowed
+from gnomon.supervisor import admin, children, control, echo, identity, listener, operations, probes, unshadowed, upkeep
+from gnomon.supervisor.configs import gateway_config_of, runner_config_of, upkeep_config_of
 from gnomon.supervisor.gateways import Gateways, write
 from gnomon.supervisor.push import Pushes, Wanted
 
 RUNNER_PATIENCE = 60.0
-CAPTURED_HEADERS = ("content-type", "content-encoding", "accept", "accept-language", "x-request-id", "traceparent")
-"""What a copy carries besides the headers that the plan's selectors name. Authorization and cookies never."""
 
 Say = Callable[[str], None]
 
@@ -39,6 +39,9 @@ class Running:
     plan: Plan
     listener: socket.socket
     gateways: Gateways
+    paused: Callable[[], bool]
+    probe_url: str = ""
+    """Of the echo arm; empty: no probes."""
     runner: children.Child | None = None
     watching: asyncio.Task[None] | None = None
     """The runner, so that it is replaced when it dies."""
@@ -72,9 +75,9 @@ def only_one(settings: Settings) -> Iterator[TextIO]:
                 f"another gnomon serve (process {lock.read().strip() or 'unknown'}) uses the data folder "
                 f"{settings.root}; stop it, or set GNOMON_DATA to another folder"
             ) from error
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+        with contextlib.suppress(OSError):  # a full disk: the lock is held all the same
+            os.ftruncate(lock.fileno(), 0)
+            os.pwrite(lock.fileno(), str(os.getpid()).encode(), 0)
         yield lock
 
 
@@ -92,30 +95,37 @@ async def serve(
     """
     settings.check_authorities()
     settings.prepare()
-    with only_one(settings):
+    with only_one(settings), contextlib.ExitStack() as ends:
         try:
-            opened = open_state(settings.state_url)
-        except StateError as error:
+            state = ends.enter_context(_opened(settings))
+            trial, plan = pipeline.register(settings, state, plan_path, say=say)
+        except StateDown as error:
             config = unshadowed.last_config(settings, plan_path)
             if config is None:
                 raise
             say(str(error))
             await unshadowed.serve(settings, config, say=say)
             return
-        with opened as state:
-            await _serve(settings, state, plan_path, reload=reload, say=say, announce=announce)
+        await _serve(settings, state, trial, plan, reload=reload, say=say, announce=announce)
+
+
+def _opened(settings: Settings) -> State:
+    try:
+        return open_state(settings.state_url)
+    except StateError as error:  # also one that is damaged, or of a newer version
+        raise StateDown(str(error)) from error
 
 
 async def _serve(
     settings: Settings,
     state: State,
-    plan_path: Path,
+    trial: Trial,
+    plan: Plan,
     *,
     reload: Callable[[], Settings],
     say: Say,
     announce: Callable[[Running], None],
 ) -> None:
-    trial, plan = pipeline.register(settings, state, plan_path, say=say)
     inherited, predecessors = listener.adopt(settings.run_dir, settings.listen)
     control.sweep(settings.run_dir)
     socket = inherited or listener.bind(settings.listen, key="listen")
@@ -127,7 +137,7 @@ async def _serve(
     gateways = Gateways(
         settings, socket.fileno(), lambda path: _configured(running, wanted(), path), say=say, tell=pushes.tell
     )
-    running = Running(settings, trial, plan, socket, gateways)
+    running = Running(settings, trial, plan, socket, gateways, lambda: wanted().pause is not None)
 
     async def replace() -> control.Message:
         running.settings, needs_start = renewed(running.settings, reload())
@@ -137,7 +147,10 @@ async def _serve(
     with socket:
         stop_admin = admin.start(settings.admin, lambda: status(running))
         try:
-            async with operations.taken(settings, replace, say=say) as stopping:
+            async with contextlib.AsyncExitStack() as ends:
+                if settings.probe_every is not None:
+                    running.probe_url = await ends.enter_async_context(echo.echoing())
+                stopping = await ends.enter_async_context(operations.taken(settings, replace, say=say))
                 await _run(running, pushes, predecessors, stopping, say=say, announce=announce)
         finally:
             stop_admin()
@@ -156,6 +169,7 @@ async def _run(
     pushing = asyncio.create_task(pushes.run())
     starting = asyncio.create_task(_start_all(running, predecessors, say=say))
     stopped = asyncio.create_task(stopping.wait())
+    beside = [asyncio.create_task(work) for work in _beside(running, say=say)]
     try:
         await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
@@ -165,10 +179,40 @@ async def _run(
         say("draining: no new requests, finishing what is open")
     finally:
         starting.cancel()  # else it would start what was just stopped
-        await _stop_all(running, say=say)
-        for task in (pushing, stopped):
+        for task in beside:
             task.cancel()
-        await asyncio.gather(pushing, starting, stopped, return_exceptions=True)
+        await _stop_all(running, say=say)
+        pushing.cancel()
+        stopped.cancel()
+        await asyncio.gather(pushing, starting, stopped, *beside, return_exceptions=True)
+
+
+def _beside(running: Running, *, say: Say) -> Iterator[Coroutine[Any, Any, None]]:
+    """What goes on beside the serving and may fail without harm to it."""
+    settings, trial, plan = running.settings, running.trial, running.plan
+
+    def upkeep_config() -> Path:
+        return write(settings.run_dir / "upkeep.json", upkeep_config_of(settings, trial, plan))
+
+    yield identity.watch(plan, trial.id, lambda: open_state(settings.state_url), ca_file=settings.ca_file, say=say)
+    if settings.probe_every is not None:
+        route = probes.Route(
+            run_dir=settings.run_dir,
+            log_url=settings.log_url(trial.id),
+            inbox=path_of(settings.inbox_url(trial.id)),
+            file=settings.probes_file(trial.id),
+            flush_s=settings.flush,
+            redacts=any(s.where == "body" for s in (*plan.record.drop, *plan.record.mask, *plan.record.digest)),
+        )
+        yield probes.Probes(
+            route,
+            every_s=settings.probe_every,
+            arrival_s=settings.probe_patience,
+            paused=running.paused,
+            say=say,
+        ).run()
+    if settings.upkeep_every is not None:
+        yield upkeep.run(upkeep_config, settings.root / "logs" / "upkeep.log", every_s=settings.upkeep_every, say=say)
 
 
 async def _start_all(running: Running, predecessors: list[Path], *, say: Say) -> None:
@@ -186,7 +230,13 @@ async def _start_all(running: Running, predecessors: list[Path], *, say: Say) ->
 async def _start_runner(running: Running, *, say: Say) -> None:
     settings = running.settings
     await _end_orphan_runner(settings, say)
-    config = write(settings.run_dir / "runner.json", runner_config_of(settings, running.trial))
+    try:
+        config = write(
+            settings.run_dir / "runner.json", runner_config_of(settings, running.trial, probe_url=running.probe_url)
+        )
+    except OSError as error:  # above all a full disk
+        say(f"the runner cannot be started: {error}; production is served, unshadowed: mend it, then serve again")
+        return
     command = ["-m", "gnomon.processes.runner", "--config", str(config)]
     runner = running.runner = children.Child("runner", command, settings.root / "logs" / "runner.log")
     await children.start(runner)
@@ -216,55 +266,15 @@ def status(running: Running) -> dict[str, Any]:
     return now
 
 
-def gateway_config_of(settings: Settings, trial: Trial, plan: Plan, epoch: Epoch, *, socket_name: str) -> GatewayConfig:
-    """All that a gateway needs to know."""
-    folder = settings.trial_dir(trial.id)
-    (folder / "counters").mkdir(mode=0o700, parents=True, exist_ok=True)
-    key = plan.truth.key if plan.truth else None
-    selectors = [*(s.of for s in plan.segments), *(s for s in (plan.unit.cluster, key) if s is not None)]
-    named = {s.name for s in selectors if s.where == "header"}
-    production, candidate = (
-        Upstream(
-            url=arm.url,
-            version=arm.version,
-            timeout_us=arm.timeout_us,
-            authorization_env=arm.authorization_env,
-            ca_file=_path(settings.ca_file),
-        )
-        for arm in (plan.production, plan.candidate)
-    )
-    return GatewayConfig(
-        trial=trial.id,
-        production=production,
-        candidate=candidate,
-        routes=tuple((route.method, route.path) for route in plan.routes),
-        mode=plan.fork.mode,
-        shadow_rate=plan.fork.shadow_rate,
-        sampling_key=trial.digest,
-        per_second=plan.fork.per_second,
-        capture_headers=tuple(sorted({*CAPTURED_HEADERS, *named})),
-        epoch=epoch,
-        runner_socket=str(settings.run_dir / "runner.sock"),
-        control_socket=str(settings.run_dir / socket_name),
-        counters_dir=str(folder / "counters"),
-        epoch_file=str(folder / "epoch.json"),
-        body_cap=settings.body_cap,
-        capture_budget=settings.capture_budget,
-        idle_us=round(settings.upstream_idle * 1e6),
-        repeatable=tuple((route.method, route.path) for route in plan.routes if route.repeatable),
-        pause_file=str(folder / "paused"),
-        new_traces=settings.new_traces,
-        head_us=_us(settings.head_time),
-        body_pause_us=_us(settings.body_pause),
-        body_limit=settings.body_limit,
-        first_byte_us=_us(settings.first_byte),
-    )
-
-
 def _configured(running: Running, wanted: Wanted, control_socket: Path) -> GatewayConfig:
     """The configuration of a gateway that starts now; kept for a start without the state database, as the pause is."""
     config = gateway_config_of(
-        running.settings, running.trial, running.plan, wanted.epoch, socket_name=control_socket.name
+        running.settings,
+        running.trial,
+        running.plan,
+        wanted.epoch,
+        socket_name=control_socket.name,
+        probe_url=running.probe_url,
     )
     paused = Path(config.pause_file)
     if wanted.pause is not None:
@@ -273,32 +283,6 @@ def _configured(running: Running, wanted: Wanted, control_socket: Path) -> Gatew
         paused.unlink(missing_ok=True)
     write(running.settings.trial_dir(running.trial.id) / unshadowed.KEPT, config)
     return config
-
-
-def _us(seconds: float | None) -> int | None:
-    return None if seconds is None else round(seconds * 1e6)
-
-
-def _path(path: Path | None) -> str | None:
-    return None if path is None else str(path.absolute())
-
-
-def runner_config_of(settings: Settings, trial: Trial) -> RunnerConfig:
-    """All that the runner needs to know."""
-    folder = settings.trial_dir(trial.id)
-    return RunnerConfig(
-        trial=trial.id,
-        data=str(settings.root),
-        plan_document=trial.document,
-        first_epoch=trial.first_epoch,
-        started_us=trial.registered_us,
-        runner_socket=str(settings.run_dir / "runner.sock"),
-        counters_dir=str(folder / "counters"),
-        inbox_url=settings.inbox_url(trial.id),
-        log_url=settings.log_url(trial.id),
-        flush_us=round(settings.flush * 1e6),
-        ca_file=_path(settings.ca_file),
-    )
 
 
 async def _end_orphan_runner(settings: Settings, say: Say) -> None:
