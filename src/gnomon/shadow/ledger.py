@@ -31,7 +31,7 @@ class Ledger:
         self.watermark_us = 0
 
     def open(self) -> None:
-        """Read what was written before, or what became of an append that failed: it may be in the table all the same."""
+        """Read what was written before. An append that failed may be in the table all the same."""
         self._written.clear()
         for row in read.ledger(self._log_url):
             self._written[row.instance, row.epoch, row.stratum, row.state] = row.count
