@@ -43,13 +43,11 @@ def mean(each: Sequence[Part]) -> Fraction | None:
     Hajek's ratio: the weighted sum over the sum of the weights.
     """
     histograms = [part.low for part in each] if any(part.low for part in each) else [part.high for part in each]
-    pairs = [
-        (part.weight * count, value)
-        for part, histogram in zip(each, histograms, strict=True)
-        for value, count in histogram
-    ]
-    whole = sum((weight for weight, _ in pairs), Fraction(0))
-    return sum((weight * value for weight, value in pairs), Fraction(0)) / (GRID * whole) if whole else None
+    whole = total = Fraction(0)
+    for part, histogram in zip(each, histograms, strict=True):
+        whole += part.weight * sum(count for _, count in histogram)
+        total += part.weight * sum(value * count for value, count in histogram)
+    return total / (GRID * whole) if whole else None
 
 
 def shares(each: Sequence[Part]) -> tuple[Fraction, Fraction]:
