@@ -20,6 +20,7 @@ from gnomon.errors import IntegrityError, StateError, Unreachable
 from gnomon.plan import check, load, seal
 from gnomon.promote import pause as pauses
 from gnomon.promote import switch
+from gnomon.records.facts import Reading
 from gnomon.records.plan import Plan
 from gnomon.records.process import Epoch
 from gnomon.records.trial import Pause, Trial
@@ -86,14 +87,24 @@ def import_truths(settings: Settings, trial: Trial, source: Path | str) -> "Trut
 # 5 -----------------------------------------------------------------------------------------------------------------
 
 
-def look(settings: Settings, trial: Trial) -> Verdict:
+def look(settings: Settings, state: State, trial: Trial) -> Verdict:
     """One look: pinned tables, evidence, verdict. Writes nothing."""
     from gnomon.log import read
 
-    return _judge(trial, read.snapshot(settings.log_url(trial.id)), as_of_us=clock.now_us(), program=__version__)
+    snapshot = read.snapshot(settings.log_url(trial.id))
+    now_us = clock.now_us()
+    return _judge(trial, snapshot, _readings(state, trial), as_of_us=now_us, program=__version__)
 
 
-def _judge(trial: Trial, snapshot: "Snapshot", *, as_of_us: int, program: str) -> Verdict:
+def _readings(state: State, trial: Trial) -> tuple[Reading, ...]:
+    """What the models said they are while the trial's own evidence came in: up to its first promotion."""
+    ends_us = min((e.since_us for e in state.epochs(trial.id) if e.number > trial.first_epoch), default=None)
+    return tuple(each for each in state.identities(trial.id) if ends_us is None or each.time_us < ends_us)
+
+
+def _judge(
+    trial: Trial, snapshot: "Snapshot", identities: tuple[Reading, ...], *, as_of_us: int, program: str
+) -> Verdict:
     """The verdict that these tables give at that time: of the sealed plan, and of nothing else."""
     import duckdb
 
@@ -103,7 +114,14 @@ def _judge(trial: Trial, snapshot: "Snapshot", *, as_of_us: int, program: str) -
     plan = plan_of(trial)
     started_us = trial.registered_us
     try:
-        evidence = gather(plan, snapshot, first_epoch=trial.first_epoch, as_of_us=as_of_us, started_us=started_us)
+        evidence = gather(
+            plan,
+            snapshot,
+            first_epoch=trial.first_epoch,
+            as_of_us=as_of_us,
+            started_us=started_us,
+            identities=identities,
+        )
     except duckdb.Error as error:
         reason = str(error).splitlines()[0]
         raise IntegrityError(f"the log of {trial.id} cannot be read, a file of it is damaged: {reason}") from error
@@ -116,7 +134,7 @@ def record_look(settings: Settings, state: State, trial: Trial) -> Verdict:
     rejected = _rejected(state, trial)
     if rejected is not None:
         return rejected
-    verdict = look(settings, trial)
+    verdict = look(settings, state, trial)
     try:
         state.save_verdict(trial.id, verdict, now_us=clock.now_us(), actor=actor())
     except StateError:  # somebody else's look rejected in the meantime
@@ -149,7 +167,7 @@ def verify(settings: Settings, state: State, trial: Trial, verdict: Verdict, pla
         )
     _verify_file(state, trial, plan_path)
     snapshot = read.snapshot(settings.log_url(trial.id), verdict.versions)
-    again = _judge(trial, snapshot, as_of_us=verdict.as_of_us, program=verdict.program)
+    again = _judge(trial, snapshot, _readings(state, trial), as_of_us=verdict.as_of_us, program=verdict.program)
     different = recompute.differences(verdict, again)
     if different:
         raise IntegrityError(
@@ -184,6 +202,7 @@ def _verify_file(state: State, trial: Trial, plan_path: Path | None) -> None:
 def build_report(settings: Settings, state: State, trial: Trial, verdict: Verdict) -> "Report":
     """All that the report shows of one verdict."""
     from gnomon import report
+    from gnomon import status as status_now
     from gnomon.evidence import describe
     from gnomon.log import read
 
@@ -198,6 +217,9 @@ def build_report(settings: Settings, state: State, trial: Trial, verdict: Verdic
             plan, snapshot, log_url=log_url, first_epoch=trial.first_epoch, started_us=trial.registered_us
         ),
         pauses=tuple(state.pauses(trial.id)),
+        tax=status_now.tax(settings.trial_dir(trial.id) / "counters"),
+        probes=status_now.probes(settings, trial),
+        identities=_readings(state, trial),
     )
 
 
@@ -209,7 +231,7 @@ def promote(settings: Settings, state: State, trial: Trial, *, override: str | N
 
     def check_again(verdict: Verdict) -> None:
         verify(settings, state, trial, verdict)
-        now = look(settings, trial)
+        now = look(settings, state, trial)
         if now.verdict != "promote":
             raise StateError(
                 f"{trial.id} cannot be promoted: since its last verdict the evidence says {now.verdict!r} "

@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     probe_every: MaybeSeconds = Field(
         300.0, description="Seconds between two rounds of probes through every gateway to the log. none: no probes."
     )
+    probe_patience: Seconds = Field(
+        30.0, description="Seconds in which a probe must come to the log, beside three flushes; then it is lost."
+    )
     upkeep_every: MaybeSeconds = Field(
         600.0, description="Seconds between two rounds of the log's upkeep: compaction, retention. none: no upkeep."
     )

@@ -76,6 +76,7 @@ def status(settings: Settings, state: State, trial: Trial, plan: Plan, *, runner
             "age_s": None if facts.oldest_us is None else max(0.0, (now_us - facts.oldest_us) / 1e6),
             "in_flight": facts.in_flight,
         },
+        "identities": msgspec.to_builtins(state.identities(trial.id)),
         "problems": [] if facts is None else list(facts.problems),
         "tax": msgspec.to_builtins(tax(settings.trial_dir(trial.id) / "counters")),
         "probes": msgspec.to_builtins(found),

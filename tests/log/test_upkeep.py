@@ -92,7 +92,7 @@ def test_a_verdict_from_before_verifies_and_the_next_look_counts_the_same(served
     served.flush(5)
     first = pipeline.record_look(served.settings, served.state, served.trial)
     served.flush(5)
-    before = pipeline.look(served.settings, served.trial)
+    before = pipeline.look(served.settings, served.state, served.trial)
 
     later = clock.now_us() + HOUR
     did, failed = upkeep(served.config(), now_us=later)
@@ -101,7 +101,7 @@ def test_a_verdict_from_before_verifies_and_the_next_look_counts_the_same(served
     assert did["files of comparisons"] == did["files of ledger"] == 5  # the other five are the verdict's
 
     pipeline.verify(served.settings, served.state, served.trial, first)
-    after = pipeline.look(served.settings, served.trial)
+    after = pipeline.look(served.settings, served.state, served.trial)
     assert (after.digest, after.rows, after.ledger, after.tests) == (
         before.digest,
         before.rows,
@@ -115,7 +115,7 @@ def test_a_verdict_from_before_verifies_and_the_next_look_counts_the_same(served
 def test_a_verdict_of_an_earlier_program_verifies_and_a_file_that_it_lost_is_noticed(served):
     """Earlier programs pinned `exchanges` too; that version is gone."""
     served.flush(5)
-    verdict = pipeline.look(served.settings, served.trial)
+    verdict = pipeline.look(served.settings, served.state, served.trial)
     old = msgspec.structs.replace(verdict, versions=verdict.versions | {"exchanges": 2})
     served.state.save_verdict(served.trial.id, old, now_us=1, actor="ada")
     (lost, *_) = read.snapshot(served.url).files("comparisons")

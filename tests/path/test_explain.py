@@ -55,7 +55,8 @@ def test_explain_agrees_with_the_log_for_every_request(place):
     found = known(settings, trial, every)
     told = {each: explain(about, each, found[each]) for each in every}
     rows = {
-        row["id"]: row for row in read.rows(settings.log_url(trial.id), "comparisons", [each.hex() for each in every])
+        row["id"]: row
+        for row in read.rows_of(settings.log_url(trial.id), "comparisons", [each.hex() for each in every])
     }
     key = bytes.fromhex(trial.digest)
 

@@ -6,7 +6,20 @@ from typing import Any
 from msgspec import structs
 
 from gnomon.decide import decide
-from gnomon.records.evidence import GRID, Agreement, Cell, Description, Disagreement, Evidence, LatencySummary
+from gnomon.records.evidence import (
+    GRID,
+    Agreement,
+    Cell,
+    Description,
+    Disagreement,
+    Evidence,
+    LatencySummary,
+    LedgerSide,
+    Losses,
+    LossFactor,
+    Sampling,
+)
+from gnomon.records.facts import ProbeResult, Reading
 from gnomon.records.plan import (
     OVERALL,
     Arm,
@@ -24,6 +37,7 @@ from gnomon.records.plan import (
     Truth,
     Unit,
 )
+from gnomon.records.tax import Tax
 from gnomon.records.trial import Trial
 from gnomon.report import Report, build
 
@@ -314,6 +328,76 @@ def empty() -> Report:
         rows=nothing,
         sampled={},
     )
+
+
+def shadowed(text: str = "", **changes: Any) -> Report:
+    """A rejection with all that is known of the shadow itself; `text` stands wherever users or models have a say."""
+    description = a_description(
+        ledger=(
+            LedgerSide(
+                side="gateway",
+                came=15_790,
+                ended={"passed": 120, "unsampled": 7_800, "cancelled": 12, "guarded:too_large": 34},
+                handed_over=7_824,
+                open=0,
+            ),
+            LedgerSide(side="runner", came=7_824, ended={"paired": 7_816, "expired": 8}, handed_over=0, open=0),
+        ),
+        sampling=(
+            Sampling(
+                stratum=f"gold{text}", declared=1 << 32, drawn=400, sampled=400, lower=0.9908, upper=1.0, inside=True
+            ),
+            Sampling(
+                stratum="otherwise",
+                declared=1 << 31,
+                drawn=15_270,
+                sampled=7_424,
+                lower=0.478226,
+                upper=0.494136,
+                inside=False,
+            ),
+        ),
+        losses=Losses(
+            states={"expired": 8},
+            pairs=7_816,
+            factors=(
+                LossFactor(name="request_size", lost=8, pairs=7_816, lost_median=9_120, pairs_median=212, p=0.0004),
+                LossFactor(
+                    name="production_latency", lost=8, pairs=7_816, lost_median=3_300, pairs_median=3_120, p=0.31
+                ),
+                LossFactor(
+                    name="segment:source",
+                    lost=8,
+                    pairs=7_816,
+                    values={f"tweets{text}": (3, 2_510), "amazon": (5, 5_306)},
+                    p=None,
+                ),
+            ),
+        ),
+    )
+    more = {
+        "tax": Tax(
+            p50_us=120.4,
+            p50_lower_us=48.0,
+            p50_upper_us=190.0,
+            p99_us=310.0,
+            p99_lower_us=-52.0,
+            p99_upper_us=700.0,
+            on=15_400,
+            off=320,
+        ),
+        "probes": (
+            ProbeResult(kind="equal", gateway="0", time_us=START + DAY),
+            ProbeResult(kind="large", gateway="0", time_us=START + DAY, lost_at="call", detail=f"refused{text}"),
+            ProbeResult(kind="slow", gateway="1", time_us=START + DAY, pending=True),
+        ),
+        "identities": (
+            Reading(arm="production", time_us=START, digest="ab12" * 16, shown="vader 3.3.2"),
+            Reading(arm="candidate", time_us=START, digest="cd34" * 16, shown=f'{{"version": 2}}{text}'),
+            Reading(arm="candidate", time_us=START + DAY, digest="ef56" * 16, shown='{"version": 3}'),
+        ),
+    }
+    return structs.replace(a_report(BAD_ON_TWEETS, description=description), **(more | changes))
 
 
 VERDICTS: dict[str, Callable[[], Report]] = {

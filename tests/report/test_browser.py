@@ -9,7 +9,7 @@ import pytest
 
 from gnomon import report
 from tests.report import reports
-from tests.report.test_html import hostile_report
+from tests.report.test_html import HOSTILE, hostile_report
 
 PROBE = """<!doctype html><body><script>
 const pages = %s;
@@ -71,7 +71,7 @@ def browse(folder, pages: list[str], *flags: str) -> list[dict]:
 
 
 def test_a_browser_runs_nothing_and_shows_all_of_it_on_a_phone_too(tmp_path):
-    found = browse(tmp_path, [report.html(hostile_report()), report.html(reports.rejected())])
+    found = browse(tmp_path, [report.html(hostile_report()), report.html(reports.shadowed(HOSTILE))])
 
     assert [each["hacked"] for each in found] == [None] * 4
     assert [each["images"] for each in found] == [0] * 4

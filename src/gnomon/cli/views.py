@@ -155,6 +155,7 @@ def _status(now: dict[str, Any]) -> RenderableType:
         *([("paused", f"since {when(paused['since_us'])} by {paused['by']}: {paused['reason']}")] if paused else []),
         ("processes", ", ".join(process["name"] for process in now["processes"]) or "none"),
         *((f"{arm} arm", arm_line(facts_)) for arm, facts_ in now["arms"].items()),
+        *((f"{each['arm']} is", f"{each['shown']}, read at {when(each['time_us'])}") for each in now["identities"]),
         ("sampled", sampling_line(now["sampling"])),
         ("inbox", inbox_line(now["inbox"])),
         *(("problem", problem) for problem in now["problems"]),
@@ -233,7 +234,7 @@ def watch(
     """Status and an unrecorded look, again and again, until Ctrl-C or `looks` of them."""
 
     def frame() -> tuple[dict[str, Any], Verdict]:
-        return pipeline.status(settings, state, trial), pipeline.look(settings, trial)
+        return pipeline.status(settings, state, trial), pipeline.look(settings, state, trial)
 
     count = 0
     try:

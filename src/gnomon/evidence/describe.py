@@ -1,7 +1,7 @@
 """Describe: what a report shows beside the verdict. Latency of both arms, agreement matrices, exchanges to look at.
 
 Reads     comparisons, ledger and truths at pinned versions; from `exchanges`, as it is now, the request bodies of what
-          is listed
+          is listed, and the sizes of some
 Promises  the same rows as the evidence (one epoch, before the watermark); no data gives zeros, empty tables and None
 """
 
@@ -16,8 +16,9 @@ import ibis
 import pyarrow as pa
 from msgspec import structs
 
-from gnomon.evidence import rows
+from gnomon.evidence import counts, rows
 from gnomon.evidence.differences import TRUTH_NUMBER, TRUTH_TEXT
+from gnomon.evidence.losses import losses
 from gnomon.log import read, tables
 from gnomon.log.tables import output_columns, segment_column
 from gnomon.records.evidence import Agreement, Description, Disagreement, LatencySummary
@@ -54,6 +55,7 @@ def describe(
     """
     with closing(_Engine(log)) as engine:
         ledger = engine.table("ledger", tables.LEDGER)
+        latest = counts.latest(ledger, epoch=first_epoch)
         end_us = ledger.watermark_us.max().to_pyarrow().as_py() or 0
         if started_us is not None and plan.duration.deadline_us is not None:
             end_us = min(end_us, started_us + plan.duration.deadline_us)
@@ -66,6 +68,9 @@ def describe(
             agreements=tuple(each for output in plan.outputs for each in _agreements(plan, output, pairs)),
             disagreements=_with_requests(found, log_url),
             segments={segment.name: _pairs_by_value(plan, pairs, segment.name) for segment in plan.segments},
+            ledger=counts.sides(latest),
+            sampling=counts.sampling(plan, latest),
+            losses=losses(plan, calls, engine.connection, log_url=log_url),
         )
 
 
@@ -74,17 +79,17 @@ class _Engine:
 
     def __init__(self, log: read.Snapshot) -> None:
         self._log = log
-        self._connection = ibis.duckdb.connect()
+        self.connection = ibis.duckdb.connect()
 
     def table(self, name: str, schema: pa.Schema) -> Expr:
         """The pinned files of a table, or an empty one of that schema."""
         files = self._log.files(name)
         if files:
-            return self._connection.read_parquet(files, table_name=name)
-        return self._connection.create_table(name, schema=ibis.Schema.from_pyarrow(schema))
+            return self.connection.read_parquet(files, table_name=name)
+        return self.connection.create_table(name, schema=ibis.Schema.from_pyarrow(schema))
 
     def close(self) -> None:
-        self._connection.disconnect()
+        self.connection.disconnect()
 
 
 def _rows(table: Expr) -> list[dict[str, Any]]:

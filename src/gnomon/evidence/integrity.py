@@ -2,15 +2,18 @@
 
 import hashlib
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import ibis
 
 from gnomon.records.ledger import ATTRIBUTED, GATEWAY_STATES, LOST_STATES, RUNNER_STATES
+from gnomon.records.process import PROBE_EPOCH
 
 Expr = Any
 
 _FINAL = frozenset({*GATEWAY_STATES, *RUNNER_STATES})
+_OF_RUNNER = "runner-"  # how the instance of a runner begins
 _BLOCK = 8  # hex digits of a UUIDv7 that name about a minute: a digest is made for each, so that no sort is large
 
 
@@ -43,14 +46,14 @@ def read_ledger(ledger: Expr, *, epoch: int) -> Ledger:
         rows=whole["rows"],
         watermark_us=whole["watermark"] or 0,
         sums=sums,
-        anomalies=(*_shrinking(mine), *_too_many(mine)),
+        anomalies=(*_shrinking(mine), *_too_many(mine), *_unequal(ledger)),
     )
 
 
 def _shrinking(ledger: Expr) -> list[str]:
-    """Cumulative counts that became smaller."""
+    """Cumulative counts that became smaller. What is open comes and goes."""
+    ledger = ledger.filter(ledger.state != "open")
     order = ibis.window(group_by=["instance", "stratum", "state"], order_by=["time_us", "count"])
-    ledger = ledger.filter(ledger.state != "open")  # what is open ends
     steps = ledger.mutate(before=ledger["count"].lag().over(order))
     bad = steps.filter(steps["count"] < steps.before).order_by("time_us", "instance", "stratum", "state").limit(3)
     return [
@@ -78,6 +81,84 @@ def _too_many(ledger: Expr) -> list[str]:
         f"the ledger does not add up: {row['instance']} ended {row['ended']} requests and saw {row['seen']}"
         for row in bad.to_pyarrow().to_pylist()
     ]
+
+
+def _unequal(ledger: Expr) -> list[str]:
+    """Flushes at which the ledger's two equalities do not hold, of every epoch but that of the probes.
+
+    A flush writes only what changed, so each state stands as it was written last. Checked is every flush from the first
+    one with an `open` row on (an earlier version wrote none; without any, nothing is checked):
+
+    - runner: received = its final states + open, exactly;
+    - gateway: seen = its final states + handed over + open. Exactly while something is open, as then it lives. With
+      nothing open, no request may be missing as long as it sees more later; more ends than it saw are for `_too_many`,
+      as numbers that were read while they moved can look like that. One that has seen its last may be dead: then
+      its acknowledgements may be lost, and requests missing here are ones that the runner received. Hence
+    - all gateways of an epoch together: seen <= final states + open + received by the runners.
+    """
+    first_us = ledger.filter(ledger.state == "open").time_us.min().to_pyarrow().as_py()
+    if first_us is None:
+        return []
+    steps = _steps(ledger)
+    flushes = steps.group_by("instance", "epoch", "time_us").agg(
+        came=_sum("seen", "received"), ended=_sum(*_FINAL), handed=_sum("handed_over"), open=_sum("open")
+    )
+    so_far = ibis.cumulative_window(group_by=["instance", "epoch"], order_by="time_us")
+    whole = ibis.window(group_by=["instance", "epoch"])
+    sums = flushes.mutate(
+        **{name: flushes[name].sum().over(so_far) for name in ("came", "ended", "handed", "open")},
+        last_us=ibis.cases((flushes.came != 0, flushes.time_us), else_=0).max().over(whole),
+    )
+    missing = sums.came - sums.ended - sums.handed - sums.open
+    exact = sums.instance.startswith(_OF_RUNNER) | (sums.open > 0)
+    wrong = (exact & (missing != 0)) | ((missing > 0) & (sums.time_us < sums.last_us))
+    bad = sums.filter(sums.time_us >= first_us, wrong).order_by("time_us", "instance", "epoch").limit(3)
+    return [*map(_inequality, bad.to_pyarrow().to_pylist()), *_never_received(steps, first_us)]
+
+
+def _never_received(steps: Expr, first_us: int) -> list[str]:
+    """Epochs in which requests are neither final nor open in a gateway, nor received."""
+    mine = steps.filter(~steps.instance.startswith(_OF_RUNNER) | (steps.state == "received"))
+    flushes = mine.group_by("epoch", "time_us").agg(
+        seen=_sum("seen"), ended=_sum(*_FINAL), open=_sum("open"), received=_sum("received")
+    )
+    so_far = ibis.cumulative_window(group_by="epoch", order_by="time_us")
+    sums = flushes.mutate(
+        **{name: flushes[name].sum().over(so_far) for name in ("seen", "ended", "open", "received")},
+    )
+    bad = sums.filter(sums.time_us >= first_us, sums.seen > sums.ended + sums.open + sums.received)
+    return [
+        f"the ledger does not add up: at {_utc(row['time_us'])} the gateways had seen {row['seen']} requests in epoch "
+        f"{row['epoch']}, of which {row['ended']} had ended there, {row['open']} were open and "
+        f"{row['received']} had come to the runner"
+        for row in bad.order_by("time_us", "epoch").limit(1).to_pyarrow().to_pylist()
+    ]
+
+
+def _steps(ledger: Expr) -> Expr:
+    """By how much each count of the equalities changed at each flush: a flush's sums are sums of these."""
+    counted = ["seen", "received", "handed_over", "open", *sorted(_FINAL)]
+    rows = ledger.filter(ledger.epoch != PROBE_EPOCH, ledger.state.isin(counted))
+    order = ibis.window(group_by=["instance", "epoch", "stratum", "state"], order_by=["time_us", "count"])
+    return rows.mutate(step=rows["count"] - rows["count"].lag().over(order).fill_null(0))
+
+
+def _sum(*states: str) -> Expr:
+    return ibis.cases((ibis._.state.isin(sorted(states)), ibis._.step), else_=0).sum()
+
+
+def _inequality(row: dict[str, Any]) -> str:
+    runner = row["instance"].startswith(_OF_RUNNER)
+    came = f"{row['came']} exchanges received" if runner else f"{row['came']} requests seen"
+    handed = "" if runner else f" {row['handed']} handed over"
+    return (
+        f"the ledger does not add up: {row['instance']} in epoch {row['epoch']} at {_utc(row['time_us'])}: {came}, but "
+        f"{row['ended']} ended{',' if handed else ''}{handed} and {row['open']} open"
+    )
+
+
+def _utc(us: int) -> str:
+    return datetime.fromtimestamp(us / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def row_anomalies(comparisons: Expr, ledger: Ledger, *, probability: int) -> list[str]:

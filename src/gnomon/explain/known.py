@@ -79,8 +79,8 @@ def known(settings: Settings, trial: Trial, ids: Sequence[bytes]) -> dict[bytes,
     names = [each.hex() for each in ids]
     log_url = settings.log_url(trial.id)
     # `exchanges` is written first, so it is read last: a comparison without its exchange is then not on its way
-    comparisons = {row["id"]: row for row in read.rows(log_url, "comparisons", names)}
-    exchanges = {row["id"]: row for row in read.rows(log_url, "exchanges", names)}
+    comparisons = {row["id"]: row for row in read.rows_of(log_url, "comparisons", names)}
+    exchanges = {row["id"]: row for row in read.rows_of(log_url, "exchanges", names)}
     return {
         each: Known(trails.get(each), waiting.get(each), comparisons.get(each.hex()), exchanges.get(each.hex()))
         for each in ids

@@ -1,6 +1,6 @@
 """Evidence: the few dozen integers that a gate reads, and what people look at beside them."""
 
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import field
 
@@ -116,6 +116,70 @@ class Disagreement(Record, frozen=True, kw_only=True):
     """Excerpt of the (redacted) request body."""
 
 
+class LedgerSide(Record, frozen=True, kw_only=True):
+    """One of the ledger's two equalities, summed over the instances: came = ended + handed over + open."""
+
+    side: Literal["gateway", "runner"]
+    came: int
+    """Seen by the gateways, or received by the runner."""
+    ended: dict[str, int]
+    """By final state, of the side's own; `unaccounted` stands where it was counted."""
+    handed_over: int
+    """Acknowledged by the runner; 0 for the runner."""
+    open: int | None
+    """None: an earlier version wrote the log, which did not count it."""
+
+    @property
+    def missing(self) -> int:
+        """What the equality lacks; of a gateway that died: received, and the acknowledgement was lost."""
+        return self.came - sum(self.ended.values()) - self.handed_over - (self.open or 0)
+
+
+class Sampling(Record, frozen=True, kw_only=True):
+    """What one stratum's coin did."""
+
+    stratum: str
+    declared: int
+    """Probability over 2**32."""
+    drawn: int
+    """Coins tossed, what was kept out afterwards (budget, pause, off-slices) included."""
+    sampled: int
+    """Of them: yes."""
+    lower: float | None
+    """The exact (Clopper-Pearson) 95 % interval of the realised rate. None: nothing drawn, or coins are shared."""
+    upper: float | None
+    inside: bool | None
+    """Whether the declared rate lies in the interval."""
+
+
+class LossFactor(Record, frozen=True, kw_only=True):
+    """Whether lost exchanges differ from pairs in one thing."""
+
+    name: str
+    """`request_size` (bytes of the body), `production_latency` (microseconds), or `segment:` and its name."""
+    lost: int
+    """Exchanges behind it, those without a value left out."""
+    pairs: int
+    lost_median: int | None = None
+    """None: a segment, or no values."""
+    pairs_median: int | None = None
+    values: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Of a segment: lost exchanges and pairs by value."""
+    p: float | None
+    """Mann-Whitney; for segments Fisher's exact test, or chi-square with more than two values. Adjusted by Holm over
+    all factors. None: too few to say."""
+
+
+class Losses(Record, frozen=True, kw_only=True):
+    """Sampled exchanges that are no pair and stand in the log, held against the pairs."""
+
+    states: dict[str, int]
+    """How many, by state; every one that is not `paired`."""
+    pairs: int
+    factors: tuple[LossFactor, ...]
+    """Segments over all rows, size and latency over the newest lost ones and pairs of the same time, 20,000 at most."""
+
+
 class Description(Record, frozen=True, kw_only=True):
     """What a report shows beside the verdict."""
 
@@ -124,3 +188,8 @@ class Description(Record, frozen=True, kw_only=True):
     disagreements: tuple[Disagreement, ...]
     segments: dict[str, dict[str, int]]
     """Pairs by segment name and value."""
+    ledger: tuple[LedgerSide, ...] = ()
+    """Both equalities, as of the pinned ledger."""
+    sampling: tuple[Sampling, ...] = ()
+    """Every stratum that a copy can be of, in the plan's order."""
+    losses: Losses | None = None

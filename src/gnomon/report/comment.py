@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from gnomon.records.verdict import TestResult
-from gnomon.report import words
+from gnomon.report import shadow, words
 from gnomon.report.record import Report
 
 MOST_ROWS: Final = 60
@@ -16,7 +16,7 @@ _ORDER: Final = {"fail": 0, "inconclusive": 1, "pass": 2}
 
 
 def render(report: Report) -> str:
-    """Verdict, table of gates, ledger line, digest."""
+    """Verdict, table of gates, ledger, the shadow itself, digest."""
     verdict, trial = report.verdict, report.trial
     shown, left_out = _rows(verdict.tests)
     reasons = {test.reason for test in verdict.tests}
@@ -38,10 +38,41 @@ def render(report: Report) -> str:
         f"**What would change it:** {escape(verdict.would_change)}",
         "",
         f"**Ledger:** {escape(words.ledger_sum(verdict.ledger)['sentence'])}",
+        *(f"- {escape(sentence)}" for sentence in shadow.sides(report.description.ledger)),
         "",
+        *_shadow(report),
         _provenance(report),
     ]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
+
+
+def _shadow(report: Report) -> list[str]:
+    """The shadow itself: sampling, losses, cost, and probes and models where they are known."""
+    found, sticky = report.description, report.declared.fork.sticky is not None
+    lines = [
+        f"**Sampling:** {escape(shadow.sampling(found.sampling, sticky=sticky))}",
+        "",
+        *_table(shadow.SAMPLING_COLUMNS, shadow.sampling_rows(found.sampling)),
+        f"**Losses:** {escape(shadow.losses(found.losses))}",
+        "",
+        f"**What shadowing costs:** {escape(' '.join(shadow.tax(report.tax)))}",
+        "",
+    ]
+    if report.probes:
+        lines += [f"**Probes:** {escape(shadow.probes(report.probes))}", ""]
+        lines += _table(shadow.PROBE_COLUMNS, shadow.probe_rows(report.probes))
+    if report.identities:
+        lines += [f"**Models:** {escape(shadow.models(report.identities))}", ""]
+        lines += _table(shadow.MODEL_COLUMNS, shadow.model_rows(report.identities))
+    return lines
+
+
+def _table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    """A table and the empty line after it; nothing without rows."""
+    if not rows:
+        return []
+    marks = tuple("---" for _ in columns)
+    return [_row(columns), _row(marks), *(_row([escape(cell) for cell in row]) for row in rows), ""]
 
 
 def _arms(report: Report) -> str:

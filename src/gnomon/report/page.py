@@ -16,7 +16,7 @@ from gnomon.records.evidence import Agreement, Disagreement
 from gnomon.records.ledger import GATEWAY_STATES, LOST_STATES, RUNNER_STATES
 from gnomon.records.plan import OVERALL, Gate, Output
 from gnomon.records.verdict import TestResult, Verdict
-from gnomon.report import charts, words
+from gnomon.report import charts, shadow, words
 from gnomon.report.record import Report
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -49,6 +49,8 @@ def render(report: Report) -> str:
         latency=_figure(charts.latency(report.description, _limit(report))),
         agreements=[_agreement(report, output) for output in report.declared.outputs],
         ledger=_ledger(report.verdict.ledger),
+        sides=shadow.sides(report.description.ledger),
+        blocks=_blocks(report),
         disagreements=[_disagreement(report, each) for each in report.description.disagreements],
     )
 
@@ -236,6 +238,30 @@ def _ledger(ledger: dict[str, int]) -> dict[str, Any]:
         for state in names
     ]
     return {"rows": rows, "open": words.count(ledger.get("open", 0)), **words.ledger_sum(ledger)}
+
+
+def _blocks(report: Report) -> list[dict[str, Any]]:
+    """The shadow itself: a heading, sentences and a table each. Numbers stand in the columns `numbers`."""
+    found, sticky = report.description, report.declared.fork.sticky is not None
+    blocks: list[tuple[str, list[str], tuple[str, ...], range, shadow.Rows]] = [
+        (
+            "Sampling",
+            [shadow.sampling(found.sampling, sticky=sticky)],
+            shadow.SAMPLING_COLUMNS,
+            range(1, 6),
+            shadow.sampling_rows(found.sampling),
+        ),
+        ("Losses", [shadow.losses(found.losses)], shadow.LOSS_COLUMNS, range(1, 4), shadow.loss_rows(found.losses)),
+        ("What it costs production", shadow.tax(report.tax), (), range(0), []),
+    ]
+    if report.probes:
+        rows = shadow.probe_rows(report.probes)
+        blocks.append(("Probes", [shadow.probes(report.probes)], shadow.PROBE_COLUMNS, range(0), rows))
+    if report.identities:
+        rows = shadow.model_rows(report.identities)
+        blocks.append(("Models", [shadow.models(report.identities)], shadow.MODEL_COLUMNS, range(0), rows))
+    keys = ("title", "sentences", "columns", "numbers", "rows")
+    return [dict(zip(keys, block, strict=True)) for block in blocks]
 
 
 # disagreements -----------------------------------------------------------------------------------------------------

@@ -6,7 +6,9 @@ import msgspec
 
 from gnomon.records import Record
 from gnomon.records.evidence import Description
+from gnomon.records.facts import ProbeResult, Reading
 from gnomon.records.plan import Duration, Fork, Gate, Output, Plan, Route, Segment, Truth, Unit
+from gnomon.records.tax import Tax
 from gnomon.records.trial import Pause, Trial
 from gnomon.records.verdict import Verdict
 
@@ -58,10 +60,24 @@ class Report(Record, frozen=True, kw_only=True):
     description: Description
     pauses: tuple[Pause, ...] = ()
     """When nothing was shadowed, by whose order; as of the building of this report, which may be after the look."""
+    tax: Tax | None = None
+    """What shadowing costs production, as of the building of this report; None: not measured."""
+    probes: tuple[ProbeResult, ...] = ()
+    """The newest probe of each kind through each gateway."""
+    identities: tuple[Reading, ...] = ()
+    """What each model said it is; more than one of an arm: it changed."""
 
 
 def build(
-    trial: Trial, plan: Plan, verdict: Verdict, description: Description, pauses: tuple[Pause, ...] = ()
+    trial: Trial,
+    plan: Plan,
+    verdict: Verdict,
+    description: Description,
+    pauses: tuple[Pause, ...] = (),
+    *,
+    tax: Tax | None = None,
+    probes: tuple[ProbeResult, ...] = (),
+    identities: tuple[Reading, ...] = (),
 ) -> Report:
     """All of it in one record. Nothing is computed here that the verdict does not say."""
     return Report(
@@ -92,6 +108,9 @@ def build(
         verdict=verdict,
         description=description,
         pauses=pauses,
+        tax=tax,
+        probes=probes,
+        identities=identities,
     )
 
 

@@ -18,8 +18,9 @@ from gnomon.records.plan import Plan
 from gnomon.records.process import GatewayConfig
 from gnomon.records.trial import Trial
 from gnomon.settings import Settings, renewed
+from gnomon.shadow.inbox import path_of
 from gnomon.state import State, open_state
-from gnomon.supervisor import admin, children, control, listener, operations, unshadowed, upkeep
+from gnomon.supervisor import admin, children, control, echo, identity, listener, operations, probes, unshadowed, upkeep
 from gnomon.supervisor.configs import gateway_config_of, runner_config_of, upkeep_config_of
 from gnomon.supervisor.gateways import Gateways, write
 from gnomon.supervisor.push import Pushes, Wanted
@@ -38,6 +39,9 @@ class Running:
     plan: Plan
     listener: socket.socket
     gateways: Gateways
+    paused: Callable[[], bool]
+    probe_url: str = ""
+    """Of the echo arm; empty: no probes."""
     runner: children.Child | None = None
     watching: asyncio.Task[None] | None = None
     """The runner, so that it is replaced when it dies."""
@@ -133,7 +137,7 @@ async def _serve(
     gateways = Gateways(
         settings, socket.fileno(), lambda path: _configured(running, wanted(), path), say=say, tell=pushes.tell
     )
-    running = Running(settings, trial, plan, socket, gateways)
+    running = Running(settings, trial, plan, socket, gateways, lambda: wanted().pause is not None)
 
     async def replace() -> control.Message:
         running.settings, needs_start = renewed(running.settings, reload())
@@ -143,7 +147,10 @@ async def _serve(
     with socket:
         stop_admin = admin.start(settings.admin, lambda: status(running))
         try:
-            async with operations.taken(settings, replace, say=say) as stopping:
+            async with contextlib.AsyncExitStack() as ends:
+                if settings.probe_every is not None:
+                    running.probe_url = await ends.enter_async_context(echo.echoing())
+                stopping = await ends.enter_async_context(operations.taken(settings, replace, say=say))
                 await _run(running, pushes, predecessors, stopping, say=say, announce=announce)
         finally:
             stop_admin()
@@ -187,6 +194,23 @@ def _beside(running: Running, *, say: Say) -> Iterator[Coroutine[Any, Any, None]
     def upkeep_config() -> Path:
         return write(settings.run_dir / "upkeep.json", upkeep_config_of(settings, trial, plan))
 
+    yield identity.watch(plan, trial.id, lambda: open_state(settings.state_url), ca_file=settings.ca_file, say=say)
+    if settings.probe_every is not None:
+        route = probes.Route(
+            run_dir=settings.run_dir,
+            log_url=settings.log_url(trial.id),
+            inbox=path_of(settings.inbox_url(trial.id)),
+            file=settings.probes_file(trial.id),
+            flush_s=settings.flush,
+            redacts=any(s.where == "body" for s in (*plan.record.drop, *plan.record.mask, *plan.record.digest)),
+        )
+        yield probes.Probes(
+            route,
+            every_s=settings.probe_every,
+            arrival_s=settings.probe_patience,
+            paused=running.paused,
+            say=say,
+        ).run()
     if settings.upkeep_every is not None:
         yield upkeep.run(upkeep_config, settings.root / "logs" / "upkeep.log", every_s=settings.upkeep_every, say=say)
 
@@ -207,7 +231,9 @@ async def _start_runner(running: Running, *, say: Say) -> None:
     settings = running.settings
     await _end_orphan_runner(settings, say)
     try:
-        config = write(settings.run_dir / "runner.json", runner_config_of(settings, running.trial))
+        config = write(
+            settings.run_dir / "runner.json", runner_config_of(settings, running.trial, probe_url=running.probe_url)
+        )
     except OSError as error:  # above all a full disk
         say(f"the runner cannot be started: {error}; production is served, unshadowed: mend it, then serve again")
         return
@@ -243,7 +269,12 @@ def status(running: Running) -> dict[str, Any]:
 def _configured(running: Running, wanted: Wanted, control_socket: Path) -> GatewayConfig:
     """The configuration of a gateway that starts now; kept for a start without the state database, as the pause is."""
     config = gateway_config_of(
-        running.settings, running.trial, running.plan, wanted.epoch, socket_name=control_socket.name
+        running.settings,
+        running.trial,
+        running.plan,
+        wanted.epoch,
+        socket_name=control_socket.name,
+        probe_url=running.probe_url,
     )
     paused = Path(config.pause_file)
     if wanted.pause is not None:
