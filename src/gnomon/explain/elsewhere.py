@@ -13,6 +13,7 @@ from gnomon.records.trail import TrailEntry
 from gnomon.records.trial import Pause
 
 _GATEWAY: Final = {
+    "unsampled": "its coin said no at the rate of its stratum",
     "shed:budget": "it was over the plan's budget of copies per second",
     "shed:memory": "the gateway's memory for copies was full",
     "shed:unavailable": "the runner was down, and nothing could be kept",
@@ -74,7 +75,7 @@ def ended(about: About, id_: bytes, found: TrailEntry) -> Explanation:
         time_us=time_us,
         place="gateway",
         state=state,
-        sampled=None,
+        sampled=False if state == "unsampled" else None,
         stratum=None,
         probability=_one_rate(sampler),
         coin=coin(sampler.key, id_) if sampler.sticky is None else None,
