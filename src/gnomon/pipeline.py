@@ -301,4 +301,4 @@ def _runner_of(settings: Settings, trial: Trial) -> bool:
             connection.connect(str(settings.run_dir / "runner.sock"))
     except (OSError, ValueError):
         return False
-    return bool(config.get("trial") == trial.id)
+    return isinstance(config, dict) and config.get("trial") == trial.id

@@ -22,7 +22,7 @@ from gnomon.errors import GnomonError
 from gnomon.tls import trusting
 
 FILE = "gnomon.toml"
-_SOCKET_PATH_LIMIT = 79  # a unix socket's path holds 107 bytes; the longest name is `/gateway-4194304-999999.sock`
+_SOCKET_PATH_LIMIT = 78  # a unix socket's path holds 107 bytes; the longest name is `/gateway-4194304-999999.probe`
 
 
 def _address(text: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from gnomon import clock
+from gnomon.errors import GnomonError
 from gnomon.records import counters, slices
 from gnomon.records.counters import Counters
 from gnomon.records.facts import ProbeKind, ProbeResult, RunnerFacts
@@ -28,14 +29,11 @@ KINDS: Final[tuple[ProbeKind, ...]] = ("equal", "different", "large", "streaming
 
 def status(settings: Settings, state: State, trial: Trial, plan: Plan, *, runner: bool) -> dict[str, Any]:
     """Everything, as JSON values. `runner`: whether the trial's runner listens."""
-    from gnomon.log import read
-
     log_url = settings.log_url(trial.id)
     epoch = state.epoch(trial.id)
     # The table first: what is counted there has been seen by the time the gateways' counters are read.
-    logged = [row for row in read.ledger(log_url) if row.epoch > 0]
+    logged, watermark, damage = _logged(log_url)
     gateways = of_requests(settings, trial)
-    watermark = read.watermark(log_url)
     now_us = clock.now_us()
     lag = None if watermark is None else max(0.0, (now_us - watermark) / 1e6)
     last = state.last_verdict(trial.id)
@@ -63,10 +61,11 @@ def status(settings: Settings, state: State, trial: Trial, plan: Plan, *, runner
             lag_s=lag,
             paused=paused is not None,
             found=found,
+            damage=damage,
             now_us=now_us,
         ),
-        "ledger": ledger(logged, gateways),
-        "equalities": equalities(logged, of_requests(settings, trial, one_moment=True)),
+        "ledger": {**ledger(logged, gateways), **({"open": None} if damage else {})},
+        "equalities": equalities(None if damage else logged, of_requests(settings, trial, one_moment=True)),
         "sampling": sampling(plan, gateways),
         "arms": arms(epoch.number, epoch.serving, gateways, facts),
         "inbox": None
@@ -77,7 +76,7 @@ def status(settings: Settings, state: State, trial: Trial, plan: Plan, *, runner
             "in_flight": facts.in_flight,
         },
         "identities": msgspec.to_builtins(state.identities(trial.id)),
-        "problems": [] if facts is None else list(facts.problems),
+        "problems": [*([damage] if damage else []), *(() if facts is None else facts.problems)],
         "tax": msgspec.to_builtins(tax(settings.trial_dir(trial.id) / "counters")),
         "probes": msgspec.to_builtins(found),
         "watermark_us": watermark,
@@ -88,6 +87,16 @@ def status(settings: Settings, state: State, trial: Trial, plan: Plan, *, runner
             *([{"name": "runner", "ready": True}] if runner else []),
         ],
     }
+
+
+def _logged(log_url: str) -> tuple[list[LedgerRow], int | None, str]:
+    """(the ledger's last rows without those of probes, the watermark, why they cannot be read)."""
+    from gnomon.log import read
+
+    try:
+        return [row for row in read.ledger(log_url) if row.epoch > 0], read.watermark(log_url), ""
+    except GnomonError as error:  # the rest is still known, above all who serves
+        return [], None, str(error)
 
 
 def of_requests(settings: Settings, trial: Trial, *, one_moment: bool = False) -> list[Counters]:
@@ -122,8 +131,11 @@ def ledger(logged: Iterable[LedgerRow], gateways: Iterable[Counters]) -> dict[st
     }
 
 
-def equalities(logged: Iterable[LedgerRow], gateways: Iterable[Counters]) -> dict[str, dict[str, Any]]:
-    """The two that must hold at every flush: of the gateways, each at one moment, and of the runner at its last one."""
+def equalities(logged: Iterable[LedgerRow] | None, gateways: Iterable[Counters]) -> dict[str, dict[str, Any]]:
+    """The two that must hold at every flush: of the gateways, each at one moment, and of the runner at its last one.
+
+    `holds` is None where it is not known: `logged` None is a ledger that cannot be read.
+    """
     of_gateways = {"seen": 0, "final": 0, "handed_over": 0, "open": 0}
     holds = True
     for each in gateways:
@@ -132,7 +144,7 @@ def equalities(logged: Iterable[LedgerRow], gateways: Iterable[Counters]) -> dic
         holds &= each.seen == each.final + each.handed_over + each.open
     of_runner = {"received": 0, "final": 0, "open": 0}
     known = False
-    for row in logged:
+    for row in logged or ():
         if not row.instance.startswith(RUNNER):
             continue
         if row.state in {"received", "open"}:
@@ -140,9 +152,10 @@ def equalities(logged: Iterable[LedgerRow], gateways: Iterable[Counters]) -> dic
             of_runner[row.state] += row.count
         elif row.state in RUNNER_STATES:
             of_runner["final"] += row.count
+    equal = not known or of_runner["received"] == of_runner["final"] + of_runner["open"]
     return {
         "gateways": {**of_gateways, "holds": holds},
-        "runner": {**of_runner, "holds": not known or of_runner["received"] == of_runner["final"] + of_runner["open"]},
+        "runner": {**of_runner, "holds": None if logged is None else equal},
     }
 
 
@@ -168,6 +181,7 @@ def arms(
     user = {
         "calls": sum(each.answered for each in mine),
         "failed": sum(each.failed for each in mine),
+        "failed_by": {},  # a gateway counts them together
         "last_failure_us": failed_us or None,
         "last_failure": "",
     }
@@ -176,6 +190,7 @@ def arms(
         shadow = {
             "calls": facts.calls,
             "failed": sum(facts.failed.values()),
+            "failed_by": dict(facts.failed),
             "last_failure_us": facts.last_failure_us,
             "last_failure": facts.last_failure,
         }
@@ -242,6 +257,7 @@ def health(
     lag_s: float | None,
     paused: bool,
     found: tuple[ProbeResult, ...],
+    damage: str = "",
     now_us: int,
 ) -> str:
     """A shadow path that carries nothing is UNKNOWN, not green."""
@@ -250,6 +266,7 @@ def health(
     still = lag_s is not None and lag_s > 3 * max(settings.flush, 60)
     words = (
         (not gateway, "UNKNOWN: no gateway is running"),
+        (damage, f"UNKNOWN: {damage}"),
         (not runner, "UNKNOWN: no runner; copies wait in the gateways or are shed"),
         (paused, "PAUSED: nothing is shadowed until gnomon resume"),
         (doubt, f"UNKNOWN: {doubt}"),

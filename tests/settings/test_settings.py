@@ -77,15 +77,15 @@ def test_a_data_folder_that_cannot_be_made_is_one_message(here, monkeypatch):
 
 def test_sockets_fit_even_under_a_long_path(here, monkeypatch):
     monkeypatch.setenv("GNOMON_DATA", str(here / ("long" * 40)))
-    assert len(str(load().run_dir / "gateway-4194304-999999.sock")) < 108
+    assert len(str(load().run_dir / "gateway-4194304-999999.probe")) < 108
 
 
 @pytest.mark.parametrize("spare", range(3))
 def test_sockets_fit_at_the_longest_path_that_is_taken(here, monkeypatch, spare):
     """The data folder's own `run` is used as long as every name fits, and no longer."""
-    folder = "/" + "d" * (107 - len("/run/gateway-4194304-999999.sock") - len("/") + spare)
+    folder = "/" + "d" * (107 - len("/run/gateway-4194304-999999.probe") - len("/") + spare)
     monkeypatch.setenv("GNOMON_DATA", folder)
-    assert len(str(load().run_dir / "gateway-4194304-999999.sock")) <= 107
+    assert len(str(load().run_dir / "gateway-4194304-999999.probe")) <= 107
     assert str(load().run_dir).startswith(folder) == (spare == 0)
 
 

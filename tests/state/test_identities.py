@@ -13,7 +13,7 @@ from gnomon.errors import IntegrityError, NotFound
 from gnomon.records.facts import Reading
 from gnomon.records.plan import ArmName
 from gnomon.state import State, open_state
-from tests.state.builders import register, url_of
+from tests.state.builders import register, url_of, verdict_of
 
 OLD, NEW = "a" * 64, "b" * 64
 
@@ -50,6 +50,17 @@ def test_a_later_trial_begins_with_a_reading_of_its_own(told: State) -> None:
     assert record(told, reading(9), second.id) is None
     assert told.identities(second.id) == (reading(9),)
     told.check_chain()
+
+
+def test_a_reading_that_was_kept_late_is_later_than_the_verdicts_that_were_made_without_it(state: State) -> None:
+    trial = register(state)
+    record(state, reading(2))
+    state.save_verdict(trial.id, verdict_of(trial), now_us=6, actor="ada")  # of time 5
+    assert record(state, reading(4, NEW)) == reading(2)  # it waited for the database
+    assert state.identities(trial.id) == (reading(2), reading(7, NEW))
+    record(state, reading(9))
+    assert state.identities(trial.id)[-1] == reading(9)
+    state.check_chain()
 
 
 def test_every_reading_that_is_kept_is_a_link_of_the_chain(told: State) -> None:

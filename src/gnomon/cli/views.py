@@ -79,13 +79,17 @@ def ledger_lines(ledger: dict[str, Any], equalities: dict[str, dict[str, Any]]) 
     for state, count in ledger["states"].items():
         lost = "; lost: worst case assumed" if state in LOST_STATES else ""
         table.add_row(state, f"{count:,}", Text(f"{words.STATES.get(state, '')}{lost}", style="dim"))
-    table.add_row("open", f"{ledger['open']:,}", "in flight, buffered or in the inbox" if ledger["open"] else "")
-    table.add_row("sum = seen", f"{ledger['seen']:,}", "")
+    if ledger["open"] is None:
+        table.add_row("open", "not known", "nor what the runner made of it: its side of the ledger cannot be read")
+    else:
+        table.add_row("open", f"{ledger['open']:,}", "in flight, buffered or in the inbox" if ledger["open"] else "")
+    table.add_row("seen" if ledger["open"] is None else "sum = seen", f"{ledger['seen']:,}", "")
     for name, total in (("gateways", "seen"), ("runner", "received")):
         side = equalities[name]
         parts = " + ".join(f"{part.replace('_', ' ')} {side[part]:,}" for part in side if part not in {total, "holds"})
-        broken = Text("") if side["holds"] else Text("DOES NOT ADD UP", style="bold red")
-        table.add_row(Text(name, style="dim"), "", Text(f"{total} {side[total]:,} = {parts}  ", style="dim") + broken)
+        broken = Text("DOES NOT ADD UP", style="bold red") if side["holds"] is False else Text("")
+        words_ = "not known" if side["holds"] is None else f"{total} {side[total]:,} = {parts}"
+        table.add_row(Text(name, style="dim"), "", Text(f"{words_}  ", style="dim") + broken)
     return table
 
 
@@ -114,7 +118,8 @@ def arm_line(arm: dict[str, Any] | None) -> str:
         return "no calls yet"
     since = f", the last one at {when(arm['last_failure_us'])}" if arm["last_failure_us"] else ""
     why = f" ({arm['last_failure']})" if arm["last_failure"] else ""
-    return f"{arm['calls']:,} calls, {arm['failed']:,} failed{since}{why}"
+    kinds = ", ".join(f"{outcome} {count:,}" for outcome, count in sorted(arm["failed_by"].items()) if count)
+    return f"{arm['calls']:,} calls, {arm['failed']:,} failed{f' ({kinds})' if kinds else ''}{since}{why}"
 
 
 def inbox_line(inbox: dict[str, Any] | None) -> str:

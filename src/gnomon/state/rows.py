@@ -215,6 +215,13 @@ def last_verdict(connection: sa.Connection, trial_id: str) -> tuple[int, str] | 
     return None if row is None else (int(row.id), str(row.verdict))
 
 
+def last_saved_us(connection: sa.Connection, trial_id: str) -> int:
+    """When the newest verdict was saved, which is after the moment that it is of; 0: there is none."""
+    table = schema.verdicts
+    found = connection.execute(sa.select(sa.func.max(table.c.saved_us)).where(table.c.trial == trial_id)).scalar()
+    return int(found or 0)
+
+
 def verdict(number: int, record: str) -> Verdict:
     """The record of a row. Raises IntegrityError when it cannot be read."""
     try:

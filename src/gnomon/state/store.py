@@ -232,7 +232,8 @@ class State:
     def record_identity(self, trial_id: str, reading: Reading, *, actor: str) -> Reading | None:
         """Keep a reading if it is the arm's first one or not what the arm said before; else nothing is changed.
 
-        Returns what the arm said before, if it was something else. Raises NotFound.
+        Returns what the arm said before, if it was something else. Raises NotFound. A reading counts from when it is
+        kept: a verdict that was saved before knew nothing of it, and must recompute without it.
         """
         with self._database.write() as connection:
             trial = rows.find(connection, trial_id)
@@ -241,6 +242,9 @@ class State:
             if before is not None and before.digest == reading.digest:
                 return None
             number = len(known) + 1
+            reading = msgspec.structs.replace(
+                reading, time_us=max(reading.time_us, rows.last_saved_us(connection, trial.id) + 1)
+            )
             rows.insert_identity(connection, trial.id, number, reading)
             detail = {"number": number, "arm": reading.arm, "digest": reading.digest, "shown": reading.shown}
             chain.append(

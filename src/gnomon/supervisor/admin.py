@@ -1,4 +1,8 @@
-"""The admin port: `/healthz`, `/readyz`, `/metrics`. Reads counter files and the ledger; never in a request's way."""
+"""The admin port: `/healthz`, `/readyz`, `/status`, `/metrics`. Never in a request's way.
+
+Promises  readiness asks the processes alone: a damaged log or a state database that is down takes no gateway that
+          serves production out of a load balancer; what cannot be read is said, with 503 and no traceback
+"""
 
 import json
 import threading
@@ -16,17 +20,19 @@ from gnomon.supervisor.listener import split
 
 Status = Callable[[], dict[str, Any]]
 """A fresh `pipeline.status`, as a dict."""
+Processes = Callable[[], list[dict[str, Any]]]
+"""Name and readiness of each child."""
 
 
 class LedgerCollector(Collector):
-    """The ledger as Prometheus metrics, read when asked."""
+    """One status as Prometheus metrics."""
 
-    def __init__(self, status: Status) -> None:
+    def __init__(self, status: dict[str, Any]) -> None:
         self._status = status
 
     def collect(self) -> Iterator[Any]:
         """One family for the states, and what an alert needs."""
-        status = self._status()
+        status = self._status
         trial = status["trial"]
         ledger = status["ledger"]
         states = CounterMetricFamily(
@@ -67,10 +73,10 @@ class LedgerCollector(Collector):
 
 
 _COUNTERS = {
-    "gnomon_calls": ("Calls of an arm, failed ones included.", "arm"),
-    "gnomon_call_failures": ("Calls of an arm that failed.", "arm"),
-    "gnomon_coins_tossed": ("Requests whose coin was tossed.", "stratum"),
-    "gnomon_sampled": ("Requests whose coin said yes.", "stratum"),
+    "gnomon_calls": ("Calls of an arm, failed ones included.", ("arm",)),
+    "gnomon_call_failures": ("Calls of an arm that failed; of the serving arm without outcome.", ("arm", "outcome")),
+    "gnomon_coins_tossed": ("Requests whose coin was tossed.", ("stratum",)),
+    "gnomon_sampled": ("Requests whose coin said yes.", ("stratum",)),
 }
 _GAUGES = {
     "gnomon_inbox_exchanges": ("Handed over, and not in the log yet.", ()),
@@ -87,17 +93,21 @@ def _beside(trial: str, status: dict[str, Any]) -> Iterator[Any]:
     """The inbox, the arms, the coins, the probes, the equalities and the tax. What is not known has no series."""
     by_arm = {arm: facts for arm, facts in status["arms"].items() if facts is not None}
     coins = status["sampling"]
-    counts: dict[str, dict[str, float]] = {
-        "gnomon_calls": {arm: facts["calls"] for arm, facts in by_arm.items()},
-        "gnomon_call_failures": {arm: facts["failed"] for arm, facts in by_arm.items()},
-        "gnomon_coins_tossed": {name: each["drawn"] for name, each in coins.items()},
-        "gnomon_sampled": {name: each["sampled"] for name, each in coins.items()},
+    counts: dict[str, dict[tuple[str, ...], float]] = {
+        "gnomon_calls": {(arm,): facts["calls"] for arm, facts in by_arm.items()},
+        "gnomon_call_failures": {
+            (arm, outcome): count
+            for arm, facts in by_arm.items()
+            for outcome, count in (facts["failed_by"] or {"": facts["failed"]}).items()
+        },
+        "gnomon_coins_tossed": {(name,): each["drawn"] for name, each in coins.items()},
+        "gnomon_sampled": {(name,): each["sampled"] for name, each in coins.items()},
     }
     for name, values in counts.items():
-        text, label = _COUNTERS[name]
-        counter = CounterMetricFamily(name, text, labels=["trial", label])
+        text, labels = _COUNTERS[name]
+        counter = CounterMetricFamily(name, text, labels=["trial", *labels])
         for value, count in values.items():
-            counter.add_metric([trial, value], count)
+            counter.add_metric([trial, *value], count)
         yield counter
     inbox, tax = status["inbox"] or {}, status["tax"]
     probes = [each for each in status["probes"] if not each["pending"]]
@@ -105,7 +115,10 @@ def _beside(trial: str, status: dict[str, Any]) -> Iterator[Any]:
         "gnomon_inbox_exchanges": {(): inbox.get("exchanges")},
         "gnomon_inbox_oldest_age_seconds": {(): (inbox["age_s"] or 0.0) if inbox else None},
         "gnomon_shadow_calls_in_flight": {(): inbox.get("in_flight")},
-        "gnomon_ledger_balanced": {(side,): float(each["holds"]) for side, each in status["equalities"].items()},
+        "gnomon_ledger_balanced": {
+            (side,): None if each["holds"] is None else float(each["holds"])
+            for side, each in status["equalities"].items()
+        },
         "gnomon_probe_ok": {(each["gateway"], each["kind"]): float(each["lost_at"] is None) for each in probes},
         "gnomon_shadow_tax_seconds": {
             (quantile,): None if tax[name] is None else tax[name] / 1e6
@@ -121,35 +134,41 @@ def _beside(trial: str, status: dict[str, Any]) -> Iterator[Any]:
         yield gauge
 
 
+_OK = "200 OK"
+_UNAVAILABLE = "503 Service Unavailable"
+
+
 class _Quiet(WSGIRequestHandler):
     def log_message(self, *args: object) -> None:
         """A probe every second is no news."""
 
 
-def start(address: str, status: Status) -> Callable[[], None]:
+def start(address: str, status: Status, processes: Processes) -> Callable[[], None]:
     """Serve the admin port in a thread; returns what stops it.
 
     Raises GnomonError when the address cannot be opened.
     """
-    registry = CollectorRegistry()
-    registry.register(LedgerCollector(status))
-    metrics = exposition.make_wsgi_app(registry)
 
     def app(environ: dict[str, Any], respond: Any) -> Iterable[bytes]:  # noqa: ANN401  WSGI's own callable
         path = environ["PATH_INFO"]
-        if path == "/metrics":
-            found: Iterable[bytes] = metrics(environ, respond)
-            return found
-        if path not in {"/healthz", "/readyz", "/status"}:
+        if path == "/healthz":
+            return _answer(respond, _OK, {"alive": True})
+        if path == "/readyz":
+            every = processes()
+            ready = bool(every) and all(each["ready"] for each in every)
+            return _answer(respond, _OK if ready else _UNAVAILABLE, {"ready": ready, "processes": every})
+        if path not in {"/status", "/metrics"}:
             return _answer(respond, "404 Not Found", {"error": "try /healthz, /readyz, /status or /metrics"})
         try:
-            now = status() if path != "/healthz" else {"alive": True}
-        except GnomonError as error:  # a damaged log, above all: who asks is told which file
-            return _answer(respond, "503 Service Unavailable", {"error": str(error), "ready": False})
-        good = path != "/readyz" or bool(now["ready"])
-        if path == "/readyz":
-            now = {"ready": good, "processes": now["processes"]}
-        return _answer(respond, "200 OK" if good else "503 Service Unavailable", now)
+            now = status()
+        except GnomonError as error:  # the state database, above all
+            return _answer(respond, _UNAVAILABLE, {"error": str(error)})
+        if path == "/status":
+            return _answer(respond, _OK, now)
+        registry = CollectorRegistry()
+        registry.register(LedgerCollector(now))
+        found: Iterable[bytes] = exposition.make_wsgi_app(registry)(environ, respond)
+        return found
 
     host, port = split(address)
     try:

@@ -145,7 +145,7 @@ async def _serve(
         return {"replaced": await gateways.replace(), "needs_start": needs_start}
 
     with socket:
-        stop_admin = admin.start(settings.admin, lambda: status(running))
+        stop_admin = admin.start(settings.admin, lambda: status(running), lambda: running.processes)
         try:
             async with contextlib.AsyncExitStack() as ends:
                 if settings.probe_every is not None:
