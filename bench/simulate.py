@@ -148,6 +148,28 @@ def cluster_unit(rng: np.random.Generator) -> list[Row]:
     return [false_rate("unit", "clusters of 8 turns at the margin; naive: turns as units", wrong, naive)]
 
 
+def oversampled(rng: np.random.Generator) -> list[Row]:
+    """A fifth of the traffic copied always, the rest at 5 %; at the margin over all of it. Naive: without weights."""
+    claim, share, low, trials = Claim(margin=0.02, disagreement=0.10), 0.2, 0.05, 1_000
+    weights = [low] * 3 + [1.0] * 3
+    rows = []
+    for name, tilt, e_value, needed in (
+        ("better", 0.03, e_promote, 1 / ALPHA),
+        ("worse", -0.07, e_reject, 1 / ALPHA),
+    ):
+        rest = (-claim.margin - share * tilt) / (1 - share)
+        always, seldom = np.array(chances(0.10, tilt)) * share, np.array(chances(0.10, rest)) * (1 - share) * low
+        drawn = [*always, *seldom]
+        counts = np.zeros((trials, 6), dtype=np.int64)
+        wrong, naive = np.zeros(trials, dtype=bool), np.zeros(trials, dtype=bool)
+        for _ in range(500):
+            counts += rng.multinomial(400, [*drawn, 1 - sum(drawn)], size=trials)[:, :6]
+            wrong |= e_value(counts, THREE * 2, [claim], weights) >= needed
+            naive |= e_value(counts[:, :3] + counts[:, 3:], THREE, [claim]) >= needed
+        rows.append(false_rate("weight", f"at the margin, {name} in the stratum copied always", wrong, naive))
+    return rows
+
+
 def rejection(rng: np.random.Generator) -> list[Row]:
     """Twenty tests exactly at their margins: no rejection beyond alpha; and how soon clear harm is found."""
     claim, tests, trials = Claim(margin=0.04, disagreement=0.08), 20, 1_000
@@ -185,7 +207,7 @@ def look_time() -> Row:
 
 def main() -> int:
     """Run all, print the table, write it beside."""
-    scenarios: list[Callable[[np.random.Generator], list[Row]]] = [b1, b4, b14, cluster_unit, rejection]
+    scenarios: list[Callable[[np.random.Generator], list[Row]]] = [b1, b4, b14, cluster_unit, rejection, oversampled]
     rows: list[Row] = []
     print(f"{'id':7}{'scenario':58}{'target':>12}{'measured':>10}{'naive':>9}  holds")
     for seed, scenario in enumerate(scenarios):

@@ -1,5 +1,6 @@
 """Five verdicts, their precedence, and the sentences that go with them."""
 
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -7,10 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gnomon.decide import assess, decide
-from gnomon.records.evidence import Cell, Evidence, Histogram
-from gnomon.records.plan import OVERALL, Duration, Gate, Plan
+from gnomon.decide.recompute import differences
+from gnomon.records.evidence import AtRate, Cell, Evidence, Histogram
+from gnomon.records.plan import OTHERWISE, OVERALL, Duration, Gate, Plan
 from gnomon.records.verdict import Verdict
 from gnomon.stats.betting import CAP
 from tests.evidence.trial_log import SECOND, START, a_gate, a_plan
@@ -279,6 +282,92 @@ def test_any_counts_give_one_of_five_words_and_no_data_is_never_a_pass(pairs: li
     assert verdict.verdict in {"promote", "reject", "continue"}
     assert histogram or verdict.verdict == "continue"
     assert b"NaN" not in msgspec.json.encode(verdict)
+
+
+# weights -----------------------------------------------------------------------------------------------------------
+
+RATES = {"at": 1 << 32, OTHERWISE: (1 << 32) // 20}
+
+
+def a_weighted_cell(seldom: Histogram, often: Histogram, **changes: Any) -> Cell:
+    """Counts at 5 %, the plan's lowest rate, and at 100 %."""
+    whole = Counter(dict(seldom)) + Counter(dict(often))
+    by_rate = (
+        AtRate(probability=RATES[OTHERWISE], low=seldom, high=seldom),
+        AtRate(probability=RATES["at"], low=often, high=often),
+    )
+    return a_cell(tuple(sorted(whole.items())), **{"by_rate": by_rate} | changes)
+
+
+def test_one_rate_gives_the_numbers_of_the_release_before() -> None:
+    """Taken from the code before there were weights."""
+    cells = (a_cell(EQUAL, known=4_000, production_good=3_700, candidate_good=3_700), a_cell(HARMED, at=TWEETS, lost=1))
+    overall, tweets = verdict_on(a_plan(accuracy(WHOLE, TWEETS)), some_evidence(*cells)).tests
+    assert (overall.estimate, overall.lower, overall.upper) == (0.0, -0.009932819, 0.010531544)
+    assert (overall.e_promote, overall.e_reject) == (536671.375, 0.0462825)
+    assert (tweets.estimate, tweets.lower, tweets.upper) == (-0.111111111, -0.171105857, -0.060567407)
+    assert (tweets.e_promote, tweets.e_reject) == (0.095079451, 25378.4842)
+    assert overall.reason.endswith(": 92.5 % right against 92.5 %, 4,000 units; e 536,671, sequential p 1.9e-06")
+    assert "better on 4 and worse on 40 of 324 units (-11.1 pp); e 25,378 (1 lost" in tweets.reason
+
+
+def test_an_oversampled_stratum_counts_for_its_traffic_and_not_for_its_rows() -> None:
+    """Better by 10 points where all is copied, worse by 6 where one of twenty is: worse over the traffic.
+
+    2,000 exchanges of the one and 1,000 of the other stand for 2,000 and 20,000: (200 - 1,200) / 22,000.
+    """
+    cell = a_weighted_cell(((-40, 80), (0, 900), (40, 20)), ((-40, 50), (0, 1_700), (40, 250)))
+    verdict = verdict_on(a_plan(accuracy(), rates=RATES), some_evidence(cell))
+    assert verdict.tests[0].estimate == pytest.approx(-1_000 / 22_000, abs=2e-9)  # 5 % over 2**32 is rounded
+    assert verdict.tests[0].units == 3_000
+    assert verdict.verdict == "reject"
+    assert verdict.tests[0].lower is not None
+    assert verdict.tests[0].upper is not None
+    assert verdict.tests[0].lower < -1_000 / 22_000 < verdict.tests[0].upper < -0.02
+    assert "of 3,000 units (-4.5 pp)" in verdict.tests[0].reason
+    plain = structs.replace(cell, by_rate=())
+    assert verdict_on(a_plan(accuracy()), some_evidence(plain)).verdict == "promote"
+
+
+def test_the_rates_in_a_sentence_are_those_of_the_traffic() -> None:
+    by_rate = (
+        AtRate(
+            probability=RATES[OTHERWISE],
+            low=((0, 100),),
+            high=((0, 100),),
+            known=100,
+            production_good=90,
+            candidate_good=80,
+        ),
+        AtRate(
+            probability=RATES["at"], low=((0, 100),), high=((0, 100),), known=100, production_good=50, candidate_good=50
+        ),
+    )
+    cell = a_cell(((0, 200),), by_rate=by_rate, known=200, production_good=140, candidate_good=130)
+    reason = verdict_on(a_plan(accuracy(), rates=RATES), some_evidence(cell)).tests[0].reason
+    assert "78.6 % right against 88.1 %, 200 units" in reason  # (20 * 80 + 50) / 2,100 and (20 * 90 + 50) / 2,100
+
+
+def test_samples_count_units_whatever_they_weigh() -> None:
+    cell = a_weighted_cell(((0, 500),), ((0, 3_500),))
+    assert verdict_on(a_plan(accuracy(min_units=4_000), rates=RATES), some_evidence(cell)).verdict == "promote"
+    assert verdict_on(a_plan(accuracy(min_units=4_001), rates=RATES), some_evidence(cell)).verdict == "continue"
+
+
+def test_before_a_closed_cycle_the_weighted_estimate_is_that_of_what_can_reject() -> None:
+    often = AtRate(probability=RATES["at"], low=(), high=((-40, 20),))
+    seldom = AtRate(probability=RATES[OTHERWISE], low=(), high=((0, 1),))
+    cell = a_cell((), high=((-40, 20), (0, 1)), by_rate=(seldom, often), exchanges=21, seen=21)
+    test = verdict_on(a_plan(accuracy(), rates=RATES), some_evidence(cell)).tests[0]
+    assert test.estimate == pytest.approx(-0.5, abs=2e-9)
+    assert test.lower is None
+
+
+def test_a_verdict_from_before_there_were_weights_can_still_be_read() -> None:
+    verdict = verdict_on(a_plan(accuracy()), some_evidence(a_cell(EQUAL)))
+    old = msgspec.to_builtins(verdict)
+    assert old["tests"][0]["cell"].pop("by_rate") == ()
+    assert differences(msgspec.convert(old, Verdict), verdict) == []
 
 
 # whole trials, simulated -------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from gnomon.evidence.describe import EXCERPT, describe
 from gnomon.log import tables
 from gnomon.log.read import snapshot
 from gnomon.records.plan import Duration
+from gnomon.records.process import PROBE_EPOCH
 from tests.evidence.trial_log import (
     SECOND,
     START,
@@ -74,6 +75,16 @@ def test_rows_after_the_watermark_or_of_another_epoch_are_not_read(tmp_path):
     rows = [an_exchange(1), an_exchange(2, epoch=2), an_exchange(30)]
 
     assert described(a_log(tmp_path, a_plan(), rows, watermark=10)).agreements[0].pairs == 1
+
+
+def test_guarded_exchanges_and_probes_are_not_described(tmp_path):
+    """Production answered them too; its latency is shown over what both arms were meant to get."""
+    rows = [an_exchange(1), an_exchange(2, state="guarded:context"), an_exchange(3, epoch=PROBE_EPOCH)]
+
+    found = described(a_log(tmp_path, a_plan(), [*rows, differs(4, epoch=PROBE_EPOCH)]))
+
+    assert [arm.calls for arm in found.latency] == [1, 1]
+    assert (found.agreements[0].pairs, found.segments["source"]["tweets"], found.disagreements) == (1, 1, ())
 
 
 def test_the_matrix_counts_what_each_arm_said_and_failures_apart(tmp_path):

@@ -12,6 +12,7 @@ from gnomon.evidence import gather
 from gnomon.log import tables
 from gnomon.records.evidence import Evidence
 from gnomon.records.plan import (
+    OTHERWISE,
     OVERALL,
     Arm,
     Duration,
@@ -23,6 +24,7 @@ from gnomon.records.plan import (
     Plan,
     Segment,
     Selector,
+    Strata,
     Test,
     Truth,
     Unit,
@@ -76,8 +78,14 @@ def a_plan(
     tolerance: float = 0.0,
     lost_ppm: int = 10_000,
     expected_within_us: int = 1_000 * SECOND,
+    rates: dict[str, int] | None = None,
 ) -> Plan:
+    """A plan of one rate, or with strata by country; then `rates` holds `otherwise` too."""
     arm = Arm(version="1.0", url="http://127.0.0.1:1")
+    strata = None
+    if rates is not None:
+        named = tuple((name, rate) for name, rate in rates.items() if name != OTHERWISE)
+        strata = Strata(by=Selector(where="header", name="x-country"), rates=named, otherwise=rates[OTHERWISE])
     return Plan(
         trial="t",
         question="Is it as good?",
@@ -85,7 +93,7 @@ def a_plan(
         candidate=Arm(version="2.0", url="http://127.0.0.1:2"),
         protocol="json",
         routes=(),
-        fork=Fork(mode="sync", shadow_rate=ALWAYS, expires_after_us=1, in_flight=1, per_second=None),
+        fork=Fork(mode="sync", shadow_rate=ALWAYS, expires_after_us=1, in_flight=1, per_second=None, strata=strata),
         segments=(Segment(name="source", of=Selector(where="body", name="/source"), values=("tweets", "news")),),
         outputs=(Output(name="label", of=Selector(where="body", name="/label"), compare=compare, tolerance=tolerance),),
         truth=Truth(key=key, expected_within_us=expected_within_us),
@@ -119,7 +127,7 @@ def an_exchange(number: int, **changes: Any) -> dict[str, Any]:
         "output_label_candidate": '"a"',
         "output_label_agree": True,
     } | changes
-    if row["state"] == "expired":
+    if row["state"] != "paired":
         row |= {"candidate_outcome": None, "candidate_latency_us": None, "output_label_candidate": None}
         row["output_label_agree"] = None
     return row
@@ -194,5 +202,6 @@ def a_log(
     last = max((row["time_us"] for row in rows), default=START)
     states = [row["state"] for row in rows if row["epoch"] == 1]
     counts = {"received": len(states), "paired": states.count("paired"), "expired": states.count("expired")}
+    counts |= {state: states.count(state) for state in states if state.startswith("guarded:")}
     log.flush(watermark=(last - START) // SECOND + 1 if watermark is None else watermark, **counts)
     return log

@@ -298,10 +298,10 @@ def test_what_is_open_is_in_the_ledger_and_gateways_say_what_they_drew(tmp_path,
     with counter_file(tmp_path / "counters", "g1", frontier_us=now_us(), seen=2, handed_over=2):
         real = counters.read_all
 
-        def drawn(folder):
+        def drawn(folder, **how):
             return [
                 msgspec.structs.replace(each, open=3, drawn={"DE": 5, "otherwise": 7}, sampled={"DE": 4})
-                for each in real(folder)
+                for each in real(folder, **how)
             ]
 
         monkeypatch.setattr(counters, "read_all", drawn)

@@ -226,6 +226,40 @@ def status(trial: TrialName = "", as_json: AsJson = False) -> None:
 
 
 @app.command()
+def explain(
+    exchange: Annotated[str, typer.Argument(help="The request's id: 32 hex digits, as x-gnomon-id.", metavar="ID")],
+    trial: TrialOption = "",
+    as_json: AsJson = False,
+) -> None:
+    """Say why a request was or was not shadowed, and what became of it. Exit code 30: the log disagrees with the plan."""
+    from gnomon import clock, pipeline
+    from gnomon import explain as explaining
+    from gnomon.errors import IntegrityError
+    from gnomon.supervisor import configs
+
+    id_ = explaining.exchange_id(exchange)
+    with opened(trial) as (settings, state, chosen):
+        found = explaining.explain(
+            chosen,
+            pipeline.plan_of(chosen),
+            id_,
+            explaining.known(settings, chosen, [id_])[id_],
+            pauses=tuple(state.pauses(chosen.id)),
+            redacted=explaining.redacted(state, chosen),
+            slice_us=configs.SLICE_US if settings.off_slices else 0,
+            slices=configs.slices(settings),
+            now_us=clock.now_us(),
+        )
+    if as_json:
+        put(builtin(found))
+    else:
+        for sentence in found.sentences:
+            typer.echo(sentence)
+    if found.agrees is False:
+        raise typer.Exit(IntegrityError.exit_code)
+
+
+@app.command()
 def watch(
     trial: TrialName = "",
     every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 5.0,

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
-from gnomon.decide import wording
+from gnomon.decide import weighing, wording
 from gnomon.evidence import catches_all, top
-from gnomon.records.evidence import GRID, Cell, Evidence, Histogram
+from gnomon.records.evidence import Cell, Evidence
 from gnomon.records.plan import Gate, Plan, Test
 from gnomon.records.verdict import Result, TestResult
 from gnomon.stats import betting
@@ -79,15 +80,20 @@ def _result(plan: Plan, test: Test, cell: Cell, now: _Numbers, started_us: int) 
 def _numbers(plan: Plan, gates: Sequence[Gate], cells: Sequence[Cell], alpha: float) -> list[_Numbers]:
     """Every statistic of every test at once."""
     claims = [_claim(gate, test) for gate, test in zip(gates, plan.tests, strict=True)]
-    low, low_values = betting.tabulate([cell.low for cell in cells])
-    high, high_values = betting.tabulate([cell.high for cell in cells])
-    promote = betting.e_promote(low, low_values, claims)
-    reject = betting.e_reject(high, high_values, claims)
-    lower = betting.lower_bounds(low, low_values, claims, alpha)
-    upper = betting.upper_bounds(high, high_values, claims, alpha)
+    parts = [weighing.parts(plan, cell) for cell in cells]
+    low, low_values, low_weights = betting.tabulate_weighted(
+        [[(float(part.weight), part.low) for part in each] for each in parts]
+    )
+    high, high_values, high_weights = betting.tabulate_weighted(
+        [[(float(part.weight), part.high) for part in each] for each in parts]
+    )
+    promote = betting.e_promote(low, low_values, claims, low_weights)
+    reject = betting.e_reject(high, high_values, claims, high_weights)
+    lower = betting.lower_bounds(low, low_values, claims, alpha, low_weights)
+    upper = betting.upper_bounds(high, high_values, claims, alpha, high_weights)
     return [
         _Numbers(
-            estimate=_mean(cell.low or cell.high),
+            estimate=_nine(weighing.mean(parts[index])),
             lower=round(float(lower[index]), 9) if cell.low else None,
             upper=round(float(upper[index]), 9) if cell.high else None,
             e_promote=_digits(float(promote[index])),
@@ -106,10 +112,9 @@ def _claim(gate: Gate, test: Test) -> betting.Claim:
     )
 
 
-def _mean(histogram: Histogram) -> float | None:
-    """Mean of D, 9 digits; the sums are integers, so nothing depends on an order."""
-    units = sum(count for _, count in histogram)
-    return round(sum(value * count for value, count in histogram) / (GRID * units), 9) if units else None
+def _nine(mean: Fraction | None) -> float | None:
+    """A mean of D, 9 digits."""
+    return None if mean is None else round(float(mean), 9)
 
 
 def _digits(value: float) -> float:

@@ -1,7 +1,11 @@
 """The sentences of a verdict: what was found, in which numbers, for people."""
 
+from collections.abc import Sequence
+from fractions import Fraction
+
+from gnomon.decide import weighing
 from gnomon.evidence import catches_all, top
-from gnomon.records.evidence import GRID, Cell, Histogram
+from gnomon.records.evidence import Cell
 from gnomon.records.plan import OVERALL, Gate, Plan, Test
 from gnomon.records.verdict import Result
 
@@ -30,37 +34,40 @@ def reason(
         return f"{head}: {_nothing(plan, test)}"
     tail = _tail(cell)
     if result == "fail":
-        return f"{head}: {_harm(gate, test)}: {numbers(gate, cell)}; e {short(e_reject)}{tail}"
+        return f"{head}: {_harm(gate, test)}: {numbers(plan, gate, cell)}; e {short(e_reject)}{tail}"
     if result == "pass":
         sequential = f"e {short(e_promote)}, sequential p {min(1.0, 1 / e_promote):.2g}"
-        return f"{head}: {_fine(gate, test)}: {numbers(gate, cell)}; {sequential}{tail}"
-    return f"{head}: {_missing(plan, test, cell, e_promote, started_us)}; {numbers(gate, cell)}{tail}"
+        return f"{head}: {_fine(gate, test)}: {numbers(plan, gate, cell)}; {sequential}{tail}"
+    return f"{head}: {_missing(plan, test, cell, e_promote, started_us)}; {numbers(plan, gate, cell)}{tail}"
 
 
-def numbers(gate: Gate, cell: Cell) -> str:
-    """What was counted: both arms' rates where every pair has them, else who was better how often."""
+def numbers(plan: Plan, gate: Gate, cell: Cell) -> str:
+    """What was counted: both arms' rates where every pair has them, else who was better how often.
+
+    Rates and means are those of the traffic: weighted, where strata have different sampling rates. Units are counts.
+    """
+    each = weighing.parts(plan, cell)
     histogram = cell.low or cell.high
     units = sum(count for _, count in histogram)
     if not units:
         return "no settled units"
     if cell.known and cell.known == cell.exchanges - cell.lost:
-        candidate, production = percent(cell.candidate_good, cell.known), percent(cell.production_good, cell.known)
-        against = f" against {production}" if gate.kind in {"accuracy", "error_rate"} else ""
-        return f"{candidate} {_GOOD[gate.kind]}{against}, {count(units, 'unit')}"
+        production, candidate = weighing.shares(each)
+        against = f" against {percent(production)}" if gate.kind in {"accuracy", "error_rate"} else ""
+        return f"{percent(candidate)} {_GOOD[gate.kind]}{against}, {count(units, 'unit')}"
     better = sum(count for value, count in histogram if value > 0)
     worse = sum(count for value, count in histogram if value < 0)
-    return f"the candidate is better on {better} and worse on {worse} of {count(units, 'unit')} ({signed(histogram)})"
+    return f"the candidate is better on {better} and worse on {worse} of {count(units, 'unit')} ({signed(each)})"
 
 
-def signed(histogram: Histogram) -> str:
-    """The mean of D in percentage points."""
-    units = sum(count for _, count in histogram)
-    return f"{100 * sum(value * count for value, count in histogram) / (GRID * units):+.1f} pp"
+def signed(each: Sequence[weighing.Part]) -> str:
+    """The mean of D in percentage points, over at least one unit."""
+    return f"{float(100 * (weighing.mean(each) or Fraction(0))):+.1f} pp"
 
 
-def percent(part: int, whole: int) -> str:
-    """A share of what was counted: `83.1 %`."""
-    return f"{100 * part / whole:.1f} %"
+def percent(share_of: Fraction) -> str:
+    """A share of the traffic: `83.1 %`."""
+    return f"{float(100 * share_of):.1f} %"
 
 
 def points(ppm: int) -> str:

@@ -1,7 +1,8 @@
 """From judged exchanges to the counts of each cell: order, settling, cycles, units.
 
 Within a cell exchanges are read in the order of request time, up to the first that is not settled; of equal times
-none. What can promote is further cut at the last closed cycle.
+none. What can promote is further cut at the last closed cycle. Where strata have different rates, everything is counted
+by rate.
 """
 
 from collections import Counter
@@ -12,7 +13,7 @@ from typing import Any
 import ibis
 
 from gnomon.log.tables import segment_column
-from gnomon.records.evidence import GRID, Histogram
+from gnomon.records.evidence import GRID, AtRate, Histogram
 from gnomon.records.plan import OVERALL, Plan
 
 Expr = Any
@@ -22,26 +23,62 @@ _SUMS = ("exchanges", "lost", "imputed", "known", "production", "candidate")
 
 
 @dataclass(slots=True)
-class Tally:
-    """The counts of one cell under one gate, while they are put together."""
+class Drawn:
+    """What was sampled at one rate: the counts of one cell under one gate, while they are put together."""
 
-    frontier_us: int
     low: Counter[int] = field(default_factory=Counter)
     high: Counter[int] = field(default_factory=Counter)
     sums: Counter[str] = field(default_factory=Counter)
     """Over the units that are ready: see _SUMS."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """The counts of one cell under one gate, while they are put together."""
+
+    frontier_us: int
     waiting: int = 0
+    drawn: dict[int, Drawn] = field(default_factory=dict)
+    """By probability over 2**32."""
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Take over one group of units that look alike."""
         if not row["ready"]:
             self.waiting += row["exchanges"]
             return
-        self.high[row["high"]] += row["units"]
+        drawn = self.at(row["rate"])
+        drawn.high[row["high"]] += row["units"]
         if row["closed"]:
-            self.low[row["low"]] += row["units"]
+            drawn.low[row["low"]] += row["units"]
         for name in _SUMS:
-            self.sums[name] += row[name]
+            drawn.sums[name] += row[name]
+
+    def at(self, rate: int) -> Drawn:
+        """The counts at one rate."""
+        return self.drawn.setdefault(rate, Drawn())
+
+    def whole(self) -> Drawn:
+        """The counts over all rates."""
+        every = Drawn()
+        for drawn in self.drawn.values():
+            every.low.update(drawn.low)
+            every.high.update(drawn.high)
+            every.sums.update(drawn.sums)
+        return every
+
+    def by_rate(self) -> tuple[AtRate, ...]:
+        """The counts at each rate, ascending."""
+        return tuple(
+            AtRate(
+                probability=rate,
+                low=histogram(drawn.low),
+                high=histogram(drawn.high),
+                known=drawn.sums["known"],
+                production_good=drawn.sums["production"],
+                candidate_good=drawn.sums["candidate"],
+            )
+            for rate, drawn in sorted(self.drawn.items())
+        )
 
 
 def histogram(counts: Mapping[int, int]) -> Histogram:
@@ -60,11 +97,11 @@ def tallies(plan: Plan, table: Expr, index: int, segment: str, *, started_us: in
     """By the segment's value: the counts of gate `index` up to each cell's own frontier."""
     kept = table.filter(table[f"g{index}_counts"] & table.counted)
     columns = {name: kept[f"g{index}_{name}"] for name in _GATE}
-    names = ["time_us", "ready_us", "lost", *(["unit"] if plan.unit.cluster else [])]
+    names = ["time_us", "ready_us", "rate", "lost", *(["unit"] if plan.unit.cluster else [])]
     rows = kept.select(*names, value=_value(kept, segment), **columns)
     rows = _with_frontier(plan, rows, started_us=started_us, end_us=end_us)
     units = _alone(rows) if plan.unit.cluster is None else _together(rows)
-    keys = ["value", "frontier_us", "low", "high", "ready", "closed"]
+    keys = ["value", "frontier_us", "rate", "low", "high", "ready", "closed"]
     groups = units.mutate(ready=units.ready_us <= units.frontier_us, closed=units.ready_us <= units.closed_us)
     groups = groups.group_by(keys).agg(units=ibis._.count(), **{name: ibis._[name].sum() for name in _SUMS})
     found: dict[str, Tally] = {}
@@ -100,6 +137,7 @@ def _alone(rows: Expr) -> Expr:
         "frontier_us",
         "closed_us",
         "ready_us",
+        "rate",
         low=rows.low.cast("int64") * GRID,
         high=rows.high.cast("int64") * GRID,
         exchanges=ibis.literal(1, "int64"),
@@ -108,12 +146,16 @@ def _alone(rows: Expr) -> Expr:
 
 
 def _together(rows: Expr) -> Expr:
-    """The exchanges of a cluster in this cell are one unit: their mean, rounded down for `low` and up for `high`."""
+    """The exchanges of a cluster in this cell are one unit: their mean, rounded down for `low` and up for `high`.
+
+    They were drawn at one rate; where they were not, the log is no evidence (integrity), and the lowest is taken.
+    """
     keys = ["value", "frontier_us", "closed_us", "ready_us", "unit"]
     clusters = rows.group_by(keys).agg(
         total_low=ibis._.low.cast("int64").sum(),
         total_high=ibis._.high.cast("int64").sum(),
         exchanges=ibis._.count(),
+        rate=ibis._.rate.min(),
         **{name: _count(name) for name in _SUMS if name != "exchanges"},
     )
     # Both divisions have nonnegative numerators: engines disagree about the rest of a negative one.

@@ -60,7 +60,8 @@ def describe(
         if started_us is not None and plan.duration.deadline_us is not None:
             end_us = min(end_us, started_us + plan.duration.deadline_us)
         comparisons = engine.table("comparisons", tables.comparisons(plan))
-        calls = comparisons.filter(comparisons.epoch == first_epoch, comparisons.time_us < end_us)
+        read_rows = comparisons.filter(comparisons.epoch == first_epoch, comparisons.time_us < end_us)
+        calls = read_rows.filter(read_rows.state.isin(rows.COUNTED))
         pairs = calls.filter(calls.state == "paired")
         found = _disagreements(plan, rows.with_truth(plan, pairs, engine.table("truths", tables.TRUTHS)), limit)
         return Description(
@@ -70,7 +71,7 @@ def describe(
             segments={segment.name: _pairs_by_value(plan, pairs, segment.name) for segment in plan.segments},
             ledger=counts.sides(latest),
             sampling=counts.sampling(plan, latest),
-            losses=losses(plan, calls, engine.connection, log_url=log_url),
+            losses=losses(plan, read_rows, engine.connection, log_url=log_url),
         )
 
 

@@ -1,13 +1,14 @@
 """Does the log add up? The ledger's sums, what contradicts them, and a digest of what was read."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import ibis
 
-from gnomon.records.ledger import ATTRIBUTED, GATEWAY_STATES, LOST_STATES, RUNNER_STATES
+from gnomon.records.ledger import ATTRIBUTED, GATEWAY_STATES, LOGGED_STATES, LOST_STATES, RUNNER_STATES
 from gnomon.records.process import PROBE_EPOCH
 
 Expr = Any
@@ -161,8 +162,8 @@ def _utc(us: int) -> str:
     return datetime.fromtimestamp(us / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def row_anomalies(comparisons: Expr, ledger: Ledger, *, probability: int) -> list[str]:
-    """What `comparisons` (all rows of the epoch) says against the ledger and the plan.
+def row_anomalies(comparisons: Expr, ledger: Ledger, *, rates: Mapping[str, int]) -> list[str]:
+    """What `comparisons` (all rows of the epoch) says against the ledger and the plan's rates (by stratum, over 2**32).
 
     A ledger row is written after the rows it counts and pinned before them. So the log holds at least what the ledger
     counts, and no more than that from before the watermark.
@@ -171,7 +172,7 @@ def row_anomalies(comparisons: Expr, ledger: Ledger, *, probability: int) -> lis
     states = comparisons.group_by("state").agg(all=ibis._.count(), before=before).to_pyarrow().to_pylist()
     found = {row["state"]: (row["all"], row["before"]) for row in states}
     problems = []
-    for state in ("paired", "expired"):
+    for state in (state for state in RUNNER_STATES if state in LOGGED_STATES):
         (rows, settled), counted = found.get(state, (0, 0)), ledger.sums.get(state, 0)
         if rows < counted:
             problems.append(f"the ledger counts {counted} {state} exchanges, the log holds {rows}: rows are missing")
@@ -180,9 +181,27 @@ def row_anomalies(comparisons: Expr, ledger: Ledger, *, probability: int) -> lis
                 f"the log holds {settled} {state} exchanges before the watermark, the ledger counts {counted}: "
                 "rows were added"
             )
-    other = comparisons.filter(comparisons.probability != probability).count().to_pyarrow().as_py()
+    strange = sorted(found.keys() - LOGGED_STATES)
+    problems += [
+        f"{found[state][0]} exchanges of the log are in a state that there is not: {state}" for state in strange
+    ]
+    return problems + _drawn_otherwise(comparisons, rates)
+
+
+def _drawn_otherwise(comparisons: Expr, rates: Mapping[str, int]) -> list[str]:
+    """Rows of strata that the plan does not have, or not at its rate, and clusters that would have two weights."""
+    drawn = comparisons.group_by("stratum", "probability").agg(rows=ibis._.count()).to_pyarrow().to_pylist()
+    unknown = sum(row["rows"] for row in drawn if row["stratum"] not in rates)
+    other = sum(row["rows"] for row in drawn if rates.get(row["stratum"], row["probability"]) != row["probability"])
+    problems = []
+    if unknown:
+        problems.append(f"{unknown} exchanges are of a stratum that the sealed plan does not have")
     if other:
         problems.append(f"{other} exchanges were sampled at another rate than the sealed one")
+    grouped = comparisons.filter(comparisons.cluster.notnull()).group_by("cluster")
+    mixed = grouped.agg(rates=ibis._.probability.nunique()).filter(ibis._.rates > 1).count().to_pyarrow().as_py()
+    if mixed:
+        problems.append(f"{mixed} clusters hold exchanges that were sampled at different rates")
     return problems
 
 

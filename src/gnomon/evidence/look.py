@@ -1,5 +1,6 @@
 """One look: pinned tables in, the evidence of every test out."""
 
+from collections.abc import Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -43,11 +44,12 @@ def gather(
         end_us = _end(plan, ledger.watermark_us, started_us)
         read = mine.filter(mine.time_us < end_us)
         digest, count, doubled = integrity.digest(read)
-        anomalies = [*ledger.anomalies, *integrity.row_anomalies(mine, ledger, probability=plan.fork.shadow_rate)]
+        anomalies = [*ledger.anomalies, *integrity.row_anomalies(mine, ledger, rates=plan.fork.rates)]
         if doubled:
             anomalies.append(f"{doubled} rows of `comparisons` repeat an exchange that is already there")
+        kept = read.filter(read.state.isin(rows.COUNTED))
         table = engine.keep(
-            rows.judged(plan, rows.with_unit(plan, rows.with_truth(plan, read, truths)), as_of_us=as_of_us)
+            rows.judged(plan, rows.with_unit(plan, rows.with_truth(plan, kept, truths)), as_of_us=as_of_us)
         )
         shares, found = _cells(plan, table, ledger, started_us=started_us, end_us=end_us)
         changes, unread = exchanged(plan, identities, as_of_us=as_of_us)
@@ -124,27 +126,35 @@ def _cells(
             # A lost exchange without a row may have been of any cell; where no request ever fell, of none.
             empty = not rows_seen and catches_all(plan, test.segment, test.value)
             tally = tallies[test.segment].get(test.value, cells.Tally(end_us))
-            found.append(_cell(test, tally, rows_seen, unknown=0 if empty else ledger.unattributed, best=top(gate)))
+            unknown = 0 if empty else ledger.unattributed
+            found.append(_cell(test, tally, rows_seen, plan.fork.rates, unknown=unknown, best=top(gate)))
     return shares, tuple(found)
 
 
-def _cell(test: Test, tally: cells.Tally, rows_seen: int, *, unknown: int, best: int) -> Cell:
-    """The counts of a test, with the lost exchanges whose cell is unknown at their worst and at their best."""
-    tally.low[-GRID] += unknown
-    tally.high[best * GRID] += unknown
+def _cell(test: Test, tally: cells.Tally, rows_seen: int, rates: Mapping[str, int], *, unknown: int, best: int) -> Cell:
+    """The counts of a test, with the lost exchanges whose cell is unknown at their worst and at their best.
+
+    Their stratum is taken as the one with the lowest rate, where a unit weighs most.
+    """
+    if unknown:
+        drawn = tally.at(min(rates.values()))
+        drawn.low[-GRID] += unknown
+        drawn.high[best * GRID] += unknown
+    whole = tally.whole()
     return Cell(
         gate=test.gate,
         segment=test.segment,
         value=test.value,
-        low=cells.histogram(tally.low),
-        high=cells.histogram(tally.high),
-        exchanges=tally.sums["exchanges"] + unknown,
-        lost=tally.sums["lost"] + unknown,
-        imputed=tally.sums["imputed"],
+        low=cells.histogram(whole.low),
+        high=cells.histogram(whole.high),
+        exchanges=whole.sums["exchanges"] + unknown,
+        lost=whole.sums["lost"] + unknown,
+        imputed=whole.sums["imputed"],
         waiting=tally.waiting,
         seen=rows_seen + unknown,
         frontier_us=tally.frontier_us,
-        known=tally.sums["known"],
-        production_good=tally.sums["production"],
-        candidate_good=tally.sums["candidate"],
+        known=whole.sums["known"],
+        production_good=whole.sums["production"],
+        candidate_good=whole.sums["candidate"],
+        by_rate=tally.by_rate() if len(set(rates.values())) > 1 else (),
     )

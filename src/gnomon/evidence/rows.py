@@ -3,7 +3,7 @@
 Everything stays an Ibis expression; nothing is executed here.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import ibis
 
@@ -12,6 +12,9 @@ from gnomon.log.tables import segment_column
 from gnomon.records.plan import Plan
 
 Expr = Any
+
+COUNTED: Final = ("paired", "expired")
+"""States of rows that are evidence: a pair, or a lost one. A guarded exchange was never meant for the candidate."""
 
 
 def first_truths(truths: Expr) -> Expr:
@@ -67,10 +70,19 @@ def with_unit(plan: Plan, table: Expr) -> Expr:
     return table.mutate(ready_us=last + max(1, plan.unit.closes_after_us))
 
 
+def _rate(plan: Plan, table: Expr) -> Expr:
+    """The probability by which an exchange is weighted, over 2**32; one rate for all is weight 1, whatever it is."""
+    lowest = min(plan.fork.rates.values())
+    if len(set(plan.fork.rates.values())) == 1:
+        return ibis.literal(lowest, "int64")
+    return ibis.greatest(table.probability, lowest)  # a lower one is an anomaly, and its weight would be over 1
+
+
 def judged(plan: Plan, table: Expr, *, as_of_us: int) -> Expr:
     """One narrow row for each exchange: its time and unit, segment values, the terms of gate i in columns `g<i>_*`."""
     names = ["time_us", "counted", "ready_us", *(["unit"] if plan.unit.cluster else [])]
     columns = {name: table[name] for name in names}
+    columns["rate"] = _rate(plan, table)
     columns["lost"] = differences.lost(table)
     for segment in plan.segments:
         columns[segment_column(segment.name)] = table[segment_column(segment.name)]

@@ -13,6 +13,18 @@ Histogram = tuple[tuple[int, int], ...]
 """(value in steps of 1/GRID, number of units), ascending by value."""
 
 
+class AtRate(Record, frozen=True, kw_only=True):
+    """The part of a cell's evidence that was sampled at one rate; see Cell for the fields."""
+
+    probability: int
+    """Over 2**32. The weight of a unit is the plan's lowest rate over this."""
+    low: Histogram
+    high: Histogram
+    known: int = 0
+    production_good: int = 0
+    candidate_good: int = 0
+
+
 class Cell(Record, frozen=True, kw_only=True):
     """The evidence of one test. Zero units is a result too: no data."""
 
@@ -41,6 +53,10 @@ class Cell(Record, frozen=True, kw_only=True):
     """Of the known: production was right (accuracy), did not fail, or kept the limit."""
     candidate_good: int = 0
     """Of the known: the candidate was right, agreed, did not fail, or kept the limit."""
+    by_rate: tuple[AtRate, ...] = ()
+    """The same once more by sampling rate, ascending, where the plan's strata have different ones: what is drawn more
+    often is in the counts above more often than in the traffic. Empty under one rate: every unit has weight 1.
+    Lost exchanges without a row stand at the lowest rate, where they weigh most."""
 
     @property
     def units(self) -> int:

@@ -199,7 +199,9 @@ class Flush:
         sums = await self._commits.run(self._inbox.sums)
         self._check(sums)
         counts = self._ledger.counts(gateways, sums, appended, dead=dead)
+        self._opened = False  # an append that fails may be in the table: then the table is read again
         await self._in_thread(partial(self._ledger.flush, counts, watermark_us, now_us=now_us))
+        self._opened = True
         await self._remove()
 
     def _aside(self, found: list[Aside]) -> None:

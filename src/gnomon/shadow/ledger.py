@@ -31,7 +31,8 @@ class Ledger:
         self.watermark_us = 0
 
     def open(self) -> None:
-        """Read what was written before."""
+        """Read what was written before. An append that failed may be in the table all the same."""
+        self._written.clear()
         for row in read.ledger(self._log_url):
             self._written[row.instance, row.epoch, row.stratum, row.state] = row.count
             self._last_us = max(self._last_us, row.time_us)

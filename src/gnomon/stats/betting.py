@@ -5,13 +5,20 @@ Units carry D in [-1, 1], counted in steps of 1/GRID; a row of counts is all tha
     against  mean D <= m :  W = prod over units of 1 + kappa (D - m) / (1 + m)
     against  mean D >= m :  W = prod over units of 1 - kappa (D - m) / (top - m)
 
-is nonnegative with mean at most 1, so is every mixture E over a fixed list of stakes, and by Ville's inequality
+A unit that was drawn with a probability p where the lowest is q has the weight w = q/p, and bets w (D - m) in place of
+D - m: over the coin its mean is q (D - m), the same multiple for every unit, so that units which are drawn more often
+do not count for more. Equal probabilities are weight 1.
+
+W is nonnegative with mean at most 1, so is every mixture E over a fixed list of stakes, and by Ville's inequality
 P(E ever reaches 1/alpha) <= alpha. At m = -delta these are the promote and reject sides of the gate. Stakes and
 weights depend on the sealed plan alone: never on the data, else a bad weekend after good weekdays could be promoted.
 
 Source    Waudby-Smith & Ramdas, Estimating means of bounded random variables by betting, JRSS B 86(1), 2024;
           Ville 1939; e-Holm: Vovk & Wang, E-values, Ann. Stat. 49(3), 2021
-Assumes   units are independent within a cycle of traffic; D at most `top`
+          weights: Horvitz & Thompson, A generalization of sampling without replacement from a finite universe,
+          JASA 47(260), 1952
+Assumes   units are independent within a cycle of traffic; D at most `top`; the probabilities are what they were drawn
+          with, and the lowest is sealed
 """
 
 import math
@@ -71,33 +78,67 @@ def tabulate(histograms: Sequence[Sequence[tuple[int, int]]]) -> tuple[Counts, t
     return counts, values
 
 
-def e_promote(counts: Counts, values: Sequence[int], claims: Sequence[Claim]) -> Floats:
+def tabulate_weighted(
+    groups: Sequence[Sequence[tuple[float, Sequence[tuple[int, int]]]]],
+) -> tuple[Counts, tuple[int, ...], tuple[float, ...]]:
+    """Rows of (weight, rows of (value, count)) as one table: counts, and the value and the weight of each column.
+
+    The columns ascend by value, then by weight: with weight 1 alone it is the table of `tabulate`.
+    """
+    pairs = sorted({(value, weight) for row in groups for weight, histogram in row for value, _ in histogram})
+    column = {pair: index for index, pair in enumerate(pairs)}
+    counts = np.zeros((len(groups), len(pairs)), dtype=np.int64)
+    for row, parts in enumerate(groups):
+        for weight, histogram in parts:
+            for value, count in histogram:
+                counts[row, column[value, weight]] += count
+    return counts, tuple(value for value, _ in pairs), tuple(weight for _, weight in pairs)
+
+
+def e_promote(
+    counts: Counts, values: Sequence[int], claims: Sequence[Claim], weights: Sequence[float] | None = None
+) -> Floats:
     """E-values against mean D <= -margin, one for each row of counts. 1 without data, at most CAP.
 
-    `counts` has shape (tests, values), `values` are in steps of 1/GRID, `claims` has one for each row or one for all.
+    `counts` has shape (tests, values), `values` are in steps of 1/GRID, `claims` has one for each row or one for all,
+    `weights` has one in (0, 1] for each value; None: all are 1. ValueError for what cannot be counted or weighed so.
     """
-    return _capped(_log_e(counts, values, claims, _promoting))
+    return _capped(_log_e(counts, values, claims, weights, _promoting))
 
 
-def e_reject(counts: Counts, values: Sequence[int], claims: Sequence[Claim]) -> Floats:
+def e_reject(
+    counts: Counts, values: Sequence[int], claims: Sequence[Claim], weights: Sequence[float] | None = None
+) -> Floats:
     """E-values against mean D >= -margin, one for each row of counts. 1 without data, at most CAP.
 
     Where `top` is 0 the stake may be as large as 1/margin, which makes this the likelihood-ratio test of a rate.
     """
-    return _capped(_log_e(counts, values, claims, _rejecting))
+    return _capped(_log_e(counts, values, claims, weights, _rejecting))
 
 
-def lower_bounds(counts: Counts, values: Sequence[int], claims: Sequence[Claim], alpha: float) -> Floats:
+def lower_bounds(
+    counts: Counts,
+    values: Sequence[int],
+    claims: Sequence[Claim],
+    alpha: float,
+    weights: Sequence[float] | None = None,
+) -> Floats:
     """Lower ends of one-sided anytime-valid intervals for the mean of D; -1 without data.
 
     The largest m against which e_promote is at least 1/alpha: above -margin exactly when the test has passed.
     """
-    return _bisect(counts, values, claims, _promoting, alpha, falling=True)
+    return _bisect(counts, values, claims, weights, _promoting, alpha, falling=True)
 
 
-def upper_bounds(counts: Counts, values: Sequence[int], claims: Sequence[Claim], alpha: float) -> Floats:
+def upper_bounds(
+    counts: Counts,
+    values: Sequence[int],
+    claims: Sequence[Claim],
+    alpha: float,
+    weights: Sequence[float] | None = None,
+) -> Floats:
     """Upper ends of one-sided anytime-valid intervals for the mean of D; `top` without data."""
-    return _bisect(counts, values, claims, _rejecting, alpha, falling=False)
+    return _bisect(counts, values, claims, weights, _rejecting, alpha, falling=False)
 
 
 def e_holm(e_values: Sequence[float], alpha: float) -> tuple[int, ...]:
@@ -199,9 +240,15 @@ def _capped(log_e: Floats) -> Floats:
     return np.asarray(np.minimum(np.exp(np.minimum(log_e, 700.0)), CAP))  # e^700 is over the cap and still finite
 
 
-def _log_e(counts: Counts, values: Sequence[int], claims: Sequence[Claim], stakes: Callable[[Claim], Stakes]) -> Floats:
+def _log_e(
+    counts: Counts,
+    values: Sequence[int],
+    claims: Sequence[Claim],
+    weights: Sequence[float] | None,
+    stakes: Callable[[Claim], Stakes],
+) -> Floats:
     """Log of the mixture, one for each row of counts; exactly 0 for a row without data."""
-    _checked(counts, values, claims)
+    columns = _checked(counts, values, claims, weights)
     result = np.zeros(len(counts))
     groups: dict[Claim, list[int]] = {}
     for row, claim in enumerate(claims):
@@ -212,8 +259,8 @@ def _log_e(counts: Counts, values: Sequence[int], claims: Sequence[Claim], stake
         wealth = np.tile(log_weights, (len(part), 1))
         # Summed value by value, in ascending order, and not by a matrix product: BLAS adds in an order that depends
         # on the shape, and a count of zero must change no bit.
-        for column, value in enumerate(values):
-            gain = _log1p(scale * (value / GRID + claim.margin))
+        for column, (value, weight) in enumerate(columns):
+            gain = _log1p(scale * (weight * (value / GRID + claim.margin)))
             wealth += part[:, column, None] * gain
         result[slice(None) if len(claims) == 1 else rows] = _log_sum(wealth)
     result[counts.sum(axis=1) == 0] = 0.0
@@ -225,12 +272,18 @@ def _log1p(gain: Floats) -> Floats:
     return np.asarray(np.log1p(np.maximum(gain, -0.99)))
 
 
-def _checked(counts: Counts, values: Sequence[int], claims: Sequence[Claim]) -> None:
-    """Raise ValueError for a count of something that the claim says cannot be."""
+def _checked(
+    counts: Counts, values: Sequence[int], claims: Sequence[Claim], weights: Sequence[float] | None
+) -> list[tuple[int, float]]:
+    """Value and weight of each column. ValueError for a count of something that the claim says cannot be."""
     top = np.array([claim.top * GRID for claim in claims])
     outside = (np.asarray(values)[None, :] > top[:, None]) | (np.abs(values) > GRID)[None, :]
     if (counts.min(initial=0) < 0) or np.any(outside & (counts > 0)):
         raise ValueError("counts must not be negative, and D must be in [-1, top]")
+    each = [1.0] * len(values) if weights is None else weights
+    if len(each) != len(values) or not all(0 < weight <= 1 for weight in each):
+        raise ValueError("each value needs one weight, above 0 and at most 1")
+    return list(zip(values, each, strict=True))
 
 
 def _log_sum(log_terms: Floats) -> Floats:
@@ -243,6 +296,7 @@ def _bisect(
     counts: Counts,
     values: Sequence[int],
     claims: Sequence[Claim],
+    weights: Sequence[float] | None,
     stakes: Callable[[Claim], Stakes],
     alpha: float,
     *,
@@ -252,7 +306,7 @@ def _bisect(
 
     The mixture against mean D <= m falls in m, that against mean D >= m rises: factor by factor, see the module's top.
     """
-    _checked(counts, values, claims)
+    columns = _checked(counts, values, claims, weights)
     each = _each(claims, len(counts))
     log_weights = np.stack([stakes(claim)[1] for claim in each]) if len(each) else np.zeros((0, len(KAPPAS)))
     top = np.array([claim.top for claim in each], dtype=np.float64)
@@ -261,8 +315,8 @@ def _bisect(
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
         wealth = log_weights.copy()
-        for column, value in enumerate(values):
-            distance = value / GRID - middle
+        for column, (value, weight) in enumerate(columns):
+            distance = weight * (value / GRID - middle)
             gain = distance / (1 + middle) if falling else -distance / (top - middle)
             wealth += counts[:, column, None] * _log1p(KAPPAS * gain[:, None])
         excluded = _log_sum(wealth) >= needed
