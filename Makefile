@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: help demo test test-compiled check clients wheel bench bench-fork bench-body bench-runner bench-start simulate constraints clean
+.PHONY: help demo test test-compiled check clients wheel bench bench-fork bench-body bench-runner bench-start bench-log bench-chaos soak simulate constraints clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -69,7 +69,7 @@ test-compiled: $(STAMP) dist/.compiled ## The gateway's tests on the compiled wh
 	.venv-compiled/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "$$(ls dist/*.whl)[test]"
 	.venv-compiled/bin/pytest -n 2 --dist loadgroup -m "not interpreted" tests/fork
 
-bench: bench-fork bench-body bench-runner bench-start ## All benchmarks; results in bench/results/*.json
+bench: bench-fork bench-body bench-runner bench-start bench-log bench-chaos ## All benchmarks; results in bench/results/*.json
 
 bench-fork: $(STAMP) $(BENCH_STAMP) system-wrk ## The fork against the mirrors of nginx, Envoy and Traefik (under eight minutes)
 	$(BIN)/python bench/fork.py --home $(BENCH_VENV)
@@ -79,6 +79,15 @@ bench-body: $(STAMP) ## One body of 1 GiB each way through the gateway: how much
 
 bench-runner: $(STAMP) ## Exchanges per second from inbox to durable log
 	$(BIN)/python bench/runner.py
+
+bench-log: $(STAMP) ## Bytes of the log for each exchange, before and after its upkeep
+	$(BIN)/python bench/logsize.py
+
+bench-chaos: $(STAMP) ## Production's latency beside a candidate that hangs, drips, floods or is dead (five minutes)
+	$(BIN)/python bench/chaos.py
+
+soak: $(STAMP) system-wrk ## Ten minutes at half load while parts are killed at random; the ledger has to add up
+	$(BIN)/python bench/soak.py
 
 bench-start: $(STAMP) ## Import, --help and gateway start: time and memory
 	$(BIN)/python bench/start.py

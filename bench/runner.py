@@ -1,10 +1,15 @@
 """Exchanges per second through the runner: socket, inbox, the candidate's call, comparison, durable log.
 
 The runner is one process pinned to one core. A feeder (the gateway's side of the socket) and a quick candidate share
-the other one. The clock runs from the first frame sent until the last row is in the Delta table; a round counts only
-when every exchange is there, once, and paired.
+the other one. The clock runs from the first frame sent until the last row is in the Delta table: when the candidate has
+answered the last call the runner is told to end, which it does when all is appended, so that no time passes in which it
+waits for its next flush. A round counts only when every exchange is there, once, and paired.
+
+With --minutes one runner gets a steady rate for so long, and its memory is looked at on the way; a run counts only when
+it kept up.
 
     python bench/runner.py [--exchanges 60000] [--rounds 3] [--body 1024] [--in-flight 64]
+    python bench/runner.py --minutes 10 [--rate 4000]
 """
 
 import argparse
@@ -13,7 +18,6 @@ import json
 import os
 import platform
 import random
-import resource
 import signal
 import socket
 import statistics
@@ -22,11 +26,15 @@ import sys
 import tempfile
 import time
 import uuid
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
+from typing import Self
 
 import msgspec
 
 from gnomon.log import read
+from gnomon.records.facts import RunnerFacts
 from gnomon.records.frames import Ack, Answer, Exchange, Hello, Request
 from gnomon.records.process import RunnerConfig
 
@@ -38,10 +46,12 @@ CANDIDATE = """
 import asyncio, sys, uvloop
 HEAD = b"HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\nContent-Length: 31\\r\\n\\r\\n"
 ANSWER = HEAD + b'{"label": "ham", "score": 0.25}'
+left = int(sys.argv[1])
 class Model(asyncio.Protocol):
     def connection_made(self, transport):
         self.transport, self.rest = transport, b""
     def data_received(self, data):
+        global left
         data = self.rest + data
         while True:
             end = data.find(b"\\r\\n\\r\\n")
@@ -51,6 +61,8 @@ class Model(asyncio.Protocol):
             if len(data) < size: break
             self.transport.write(ANSWER)
             data = data[size:]
+            left -= 1
+            if not left: print("all", flush=True)
         self.rest = data
 async def main():
     server = await asyncio.get_running_loop().create_server(Model, "127.0.0.1", 0)
@@ -103,21 +115,51 @@ def frames(count: int, body: int) -> list[bytes]:
     return made
 
 
-def feed(path: Path, made: list[bytes]) -> float:
-    """Send everything, at most 16 MiB unacknowledged like a gateway; seconds until the last acknowledgement."""
+def again(made: list[bytes], total: int) -> Iterator[bytes]:
+    """The same exchanges over and over, each time with an id and a number of its own."""
+    decoder, encode = msgspec.msgpack.Decoder(Exchange), msgspec.msgpack.Encoder().encode
+    for number in range(1, total + 1):
+        frame = decoder.decode(made[number % len(made)][4:])
+        now = time.time_ns() // 1000
+        request = msgspec.structs.replace(
+            frame.request, id=((now // 1000) << 80 | number).to_bytes(16, "big"), time_us=now
+        )
+        payload = encode(Exchange(number, request, frame.answer, frame.late))
+        yield len(payload).to_bytes(4, "big") + payload
+
+
+def feed(
+    path: Path,
+    made: Iterable[bytes],
+    *,
+    rate: float | None = None,
+    look: Callable[[float], None] | None = None,
+) -> float:
+    """Send everything, at most 10,000 unacknowledged; seconds until the last acknowledgement.
+
+    `rate`: exchanges per second; None: as fast as it goes. `look` is called all the while with the seconds so far.
+    """
     link = socket.socket(socket.AF_UNIX)
     link.connect(str(path))
     hello = msgspec.msgpack.encode(Hello(uuid.uuid4().hex, os.getpid(), "bench.1"))
     link.sendall(len(hello).to_bytes(4, "big") + hello)
     link.settimeout(0)
     decoder = msgspec.msgpack.Decoder(Ack)
+    source = iter(made)
     start = time.perf_counter()
     sent = acknowledged = 0
+    ended = False
     rest, out = b"", memoryview(b"")
-    while acknowledged < len(made):
-        if not out and sent < len(made) and sent - acknowledged < 10_000:
-            out = memoryview(b"".join(made[sent : sent + 64]))
-            sent = min(len(made), sent + 64)
+    while not ended or out or acknowledged < sent:
+        seconds = time.perf_counter() - start
+        if look is not None:
+            look(seconds)
+        due = 64 if rate is None else min(64, int(seconds * rate) - sent)
+        if not out and not ended and due > 0 and sent - acknowledged < 10_000:
+            batch = list(islice(source, due))
+            ended = len(batch) < due
+            out = memoryview(b"".join(batch))
+            sent += len(batch)
         moved = False
         with contextlib.suppress(BlockingIOError):
             if out:
@@ -140,60 +182,113 @@ def feed(path: Path, made: list[bytes]) -> float:
     return seconds
 
 
-def one_round(options: argparse.Namespace, made: list[bytes], profile: Path | None) -> dict:
-    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as ends:
-        folder = Path(name)
-        candidate = subprocess.Popen([sys.executable, "-c", CANDIDATE], stdout=subprocess.PIPE, text=True)
-        ends.callback(candidate.kill)
-        os.sched_setaffinity(candidate.pid, {OTHER_CORE})
-        port = int(candidate.stdout.readline())
-        config = RunnerConfig(
+class Sides:
+    """A runner and its candidate, started and pinned; ended with the block."""
+
+    def __init__(self, options: argparse.Namespace, count: int, profile: Path | None = None) -> None:
+        self.ends = contextlib.ExitStack()
+        name = self.ends.enter_context(tempfile.TemporaryDirectory())
+        self.folder = Path(name)
+        self.candidate = subprocess.Popen(
+            [sys.executable, "-c", CANDIDATE, str(count)], stdout=subprocess.PIPE, text=True
+        )
+        self.ends.callback(self.candidate.kill)
+        os.sched_setaffinity(self.candidate.pid, {OTHER_CORE})
+        port = int(self.candidate.stdout.readline())
+        self.config = RunnerConfig(
             trial="bench.1", data=name, plan_document=json.dumps(document(port, options.in_flight)), first_epoch=1,
             started_us=0, runner_socket=f"{name}/runner.sock", counters_dir=f"{name}/counters",
-            inbox_url=f"sqlite:///{name}/inbox.db", log_url=f"{name}/log",
+            inbox_url=f"sqlite:///{name}/inbox.db", log_url=f"{name}/log", facts_file=f"{name}/facts.json",
         )  # fmt: skip
-        path = folder / "runner.json"
-        path.write_bytes(msgspec.json.encode(config))
+        path = self.folder / "runner.json"
+        path.write_bytes(msgspec.json.encode(self.config))
         command = [sys.executable, "-m", "gnomon.processes.runner", "--config", str(path)]
         if profile:
             command[1:1] = ["-m", "cProfile", "-o", str(profile)]
         os.sched_setaffinity(0, {RUNNER_CORE})  # the child inherits it
-        runner = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.runner = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         os.sched_setaffinity(0, {OTHER_CORE})
-        ends.callback(runner.kill)
-        assert runner.stdout.readline() == "ready\n"
-        start = time.perf_counter()
-        acknowledged = feed(folder / "runner.sock", made)
-        while True:
-            ledger = {row.state: row.count for row in read.ledger(config.log_url)}
-            if ledger.get("paired") == len(made):
-                break
-            assert ledger.get("expired", 0) == 0
-            if time.perf_counter() - start > 300:
-                raise SystemExit(f"not all in the log after 300 s: {ledger}")
-            time.sleep(0.05)
-        seconds = time.perf_counter() - start
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        peak = int(
-            next(
-                line for line in Path(f"/proc/{runner.pid}/status").read_text().splitlines() if "VmHWM" in line
-            ).split()[1]
-        )
-        runner.send_signal(signal.SIGTERM)
-        assert runner.wait(30) == 0
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        rows = read.column(config.log_url, "comparisons", ["id", "candidate_outcome"])
-        assert len(set(rows["id"].to_pylist())) == rows.num_rows == len(made)
+        self.ends.callback(self.runner.kill)
+        assert self.runner.stdout.readline() == "ready\n"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.ends.close()
+
+    def memory(self, name: str) -> int:
+        """VmRSS (now) or VmHWM (at most) of the runner, in MiB."""
+        lines = Path(f"/proc/{self.runner.pid}/status").read_text().splitlines()
+        return round(int(next(line for line in lines if name in line).split()[1]) / 1024)
+
+    def cpu(self) -> float:
+        """Seconds of the runner's."""
+        fields = Path(f"/proc/{self.runner.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def end(self) -> None:
+        self.runner.send_signal(signal.SIGTERM)
+        assert self.runner.wait(60) == 0
+
+    def check(self, count: int) -> None:
+        rows = read.column(self.config.log_url, "comparisons", ["id", "candidate_outcome"])
+        assert len(set(rows["id"].to_pylist())) == rows.num_rows == count
         assert set(rows["candidate_outcome"].to_pylist()) == {"ok"}
-        size = sum(file.stat().st_size for file in (folder / "log").rglob("*.parquet"))
+
+
+def one_round(options: argparse.Namespace, made: list[bytes], profile: Path | None) -> dict:
+    with Sides(options, len(made), profile) as sides:
+        idle, start = sides.cpu(), time.perf_counter()
+        acknowledged = feed(sides.folder / "runner.sock", made)
+        assert sides.candidate.stdout.readline() == "all\n"
+        peak, cpu = sides.memory("VmHWM"), sides.cpu() - idle
+        sides.end()
+        seconds = time.perf_counter() - start
+        sides.check(len(made))
+        size = sum(file.stat().st_size for file in (sides.folder / "log").rglob("*.parquet"))
     return {
         "exchanges_per_second": round(len(made) / seconds),
         "acknowledged_per_second": round(len(made) / acknowledged),
         "cpu_us_per_exchange": round(cpu / len(made) * 1e6, 1),
-        "peak_memory_mib": round(peak / 1024),
+        "peak_memory_mib": peak,
         "log_bytes_per_exchange": round(size / len(made)),
     }
+
+
+def hold(options: argparse.Namespace) -> dict:
+    """A steady rate for some minutes: whether memory is flat, and the runner keeps up."""
+    total = round(options.rate * options.minutes * 60)
+    made = frames(min(total, 20_000), options.body)
+    facts = msgspec.json.Decoder(RunnerFacts)
+    with Sides(options, total) as sides:
+        seen: list[dict] = []
+        looked, every = 0.0, min(60.0, options.minutes * 60 / 10)
+
+        def look(seconds: float) -> None:
+            nonlocal looked
+            if seconds >= looked:
+                looked += every
+                state = facts.decode(Path(sides.config.facts_file).read_bytes())
+                minute, memory = round(seconds / 60, 2), sides.memory("VmRSS")
+                seen.append({"minute": minute, "memory_mib": memory, "inbox": state.inbox})
+                print(seen[-1], flush=True)
+
+        start = time.perf_counter()
+        feed(sides.folder / "runner.sock", again(made, total), rate=options.rate, look=look)
+        seconds = time.perf_counter() - start
+        assert sides.candidate.stdout.readline() == "all\n"
+        behind = time.perf_counter() - start - seconds
+        peak = sides.memory("VmHWM")
+        sides.end()
+        sides.check(total)
+    warm = seen[len(seen) // 5]  # what is allocated once is allocated by then
+    return {
+        "minutes": options.minutes, "rate": options.rate, "exchanges": total,
+        "held_per_second": round(total / seconds), "behind_at_the_end_seconds": round(behind, 2),
+        "memory_warm_mib": warm["memory_mib"], "memory_end_mib": seen[-1]["memory_mib"], "peak_memory_mib": peak,
+        "looks": seen,
+    }  # fmt: skip
 
 
 def main() -> None:
@@ -203,7 +298,16 @@ def main() -> None:
     parser.add_argument("--body", type=int, default=1024)
     parser.add_argument("--in-flight", type=int, default=64)
     parser.add_argument("--profile", type=Path, help="write a cProfile of one round's runner here; writes no result")
+    parser.add_argument("--minutes", type=float, help="hold --rate for so long and look at the memory")
+    parser.add_argument("--rate", type=float, default=4000)
     options = parser.parse_args()
+    if options.minutes:
+        os.sched_setaffinity(0, {OTHER_CORE})
+        held = RESULTS.with_name("runner-held.json")
+        held.parent.mkdir(exist_ok=True)
+        held.write_text(json.dumps(hold(options), indent=2) + "\n")
+        print(f"written to {held}")
+        return
     made = frames(options.exchanges, options.body)
     os.sched_setaffinity(0, {OTHER_CORE})
     if options.profile:

@@ -36,6 +36,8 @@ if (
     from gnomon.report import Report
 
 Say = Callable[[str], None]
+_WRITTEN_US = 2_000_000
+"""The longest time in which what was read is in the state database."""
 
 
 # 0 -----------------------------------------------------------------------------------------------------------------
@@ -93,13 +95,17 @@ def look(settings: Settings, state: State, trial: Trial) -> Verdict:
 
     snapshot = read.snapshot(settings.log_url(trial.id))
     now_us = clock.now_us()
-    return _judge(trial, snapshot, _readings(state, trial), as_of_us=now_us, program=__version__)
+    return _judge(trial, snapshot, _readings(state, trial, as_of_us=now_us), as_of_us=now_us, program=__version__)
 
 
-def _readings(state: State, trial: Trial) -> tuple[Reading, ...]:
-    """What the models said they are while the trial's own evidence came in: up to its first promotion."""
-    ends_us = min((e.since_us for e in state.epochs(trial.id) if e.number > trial.first_epoch), default=None)
-    return tuple(each for each in state.identities(trial.id) if ends_us is None or each.time_us < ends_us)
+def _readings(state: State, trial: Trial, *, as_of_us: int) -> tuple[Reading, ...]:
+    """What the models said they are while the trial's own evidence came in: up to its first promotion.
+
+    The newest ones are left out: one that is being written now would be found by a verification, and not by its look.
+    """
+    ends_us = [each.since_us for each in state.epochs(trial.id) if each.number > trial.first_epoch]
+    end_us = min([*ends_us, as_of_us - _WRITTEN_US])
+    return tuple(each for each in state.identities(trial.id) if each.time_us < end_us)
 
 
 def _judge(
@@ -167,7 +173,13 @@ def verify(settings: Settings, state: State, trial: Trial, verdict: Verdict, pla
         )
     _verify_file(state, trial, plan_path)
     snapshot = read.snapshot(settings.log_url(trial.id), verdict.versions)
-    again = _judge(trial, snapshot, _readings(state, trial), as_of_us=verdict.as_of_us, program=verdict.program)
+    again = _judge(
+        trial,
+        snapshot,
+        _readings(state, trial, as_of_us=verdict.as_of_us),
+        as_of_us=verdict.as_of_us,
+        program=verdict.program,
+    )
     different = recompute.differences(verdict, again)
     if different:
         raise IntegrityError(
@@ -219,7 +231,7 @@ def build_report(settings: Settings, state: State, trial: Trial, verdict: Verdic
         pauses=tuple(state.pauses(trial.id)),
         tax=status_now.tax(settings.trial_dir(trial.id) / "counters"),
         probes=status_now.probes(settings, trial),
-        identities=_readings(state, trial),
+        identities=_readings(state, trial, as_of_us=verdict.as_of_us),
     )
 
 

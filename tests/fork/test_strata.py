@@ -200,6 +200,8 @@ def test_what_its_body_keeps_out_of_the_sample_is_not_held_any_longer(around):
     _, gateway, receiver = around(strata=strata(BODY, otherwise=1, BR=1), capture_budget=1 << 20)
     assert gateway.talk(post("BR") * 25 + LAST).count(b"200 OK") == 26
     assert gateway.settled().states == {"passed": 1, "unsampled": 25}
+    # which of them the coin left out follows from their bodies, which are gone
+    assert [entry.state for entry in trail.read_all(gateway.folder).values()] == ["unsampled"] * 25
     assert gateway.control({"status": True})["held_bytes"] == 0
     assert receiver.of(frames.Call) == []
 

@@ -31,6 +31,7 @@ def test_a_candidate_that_is_exchanged_behind_its_address_makes_the_verdict_inva
     wait_for(lambda: len(place.read("status")["identities"]) == 3, what="the reading of the change")
     assert "candidate changed its identity" in (place.folder / "serve.err").read_text()
     assert httpx.post(place.url + "/predict", json={"id": "1"}).status_code == 200
+    wait_for(lambda: place.gnomon("decide", code=None).returncode == 30, what="a look that knows it")
     verdict = place.read("decide", code=30)
     assert verdict["verdict"] == "invalid"
     assert all(word in verdict["sentence"] for word in ("candidate", "new", "another")), verdict["sentence"]

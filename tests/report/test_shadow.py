@@ -11,6 +11,7 @@ from msgspec import structs
 from gnomon import report
 from gnomon.records.evidence import LedgerSide
 from gnomon.records.facts import ProbeResult
+from gnomon.records.plan import Selector, Strata
 from gnomon.records.tax import Tax
 from gnomon.report import shadow
 from tests.report import reports
@@ -178,3 +179,30 @@ def test_probes_that_are_under_way_are_not_lost():
     assert shadow.probes([well]) == "All 1 are in the log as they should be."
     assert shadow.probes([well, structs.replace(well, pending=True)]) == "2 probes: 1 under way, none lost."
     assert shadow.models(MADE.identities[:2]) == "Neither changed."
+
+
+STRATA = Strata(by=Selector(where="header", name="x-tier"), rates=(("gold", 1 << 32),), otherwise=1 << 30)
+AS_SAMPLED = "s sampled, not weighted: a stratum with a higher rate stands here more often than in the traffic."
+
+
+def with_strata(strata: Strata | None) -> str:
+    fork = structs.replace(MADE.declared.fork, strata=strata)
+    return text_of(structs.replace(MADE, declared=structs.replace(MADE.declared, fork=fork)), "html")
+
+
+def test_strata_of_different_rates_are_named_and_what_is_not_weighted_says_so():
+    text = with_strata(STRATA)
+
+    assert "sync, shadow rate by header:x-tier: gold 100 %, otherwise 25 %; routes POST /predict" in text
+    assert "weigh each unit by its stratum's rate" in text
+    for section, ends in (("Segments", "Segment Pairs"), ("Latency", "From the first"), ("Agreement", "Both models")):
+        assert AS_SAMPLED in text.split(f" {section} ")[-1].split(ends)[0]
+
+
+@pytest.mark.parametrize("strata", [None, structs.replace(STRATA, otherwise=1 << 32)])
+def test_under_one_rate_nothing_is_said_of_weights(strata):
+    text = with_strata(strata)
+
+    assert "s sampled, not weighted" not in text
+    assert "weigh each unit" not in text
+    assert ("shadow rate 50 %" in text) == (strata is None)

@@ -231,7 +231,7 @@ def explain(
     trial: TrialOption = "",
     as_json: AsJson = False,
 ) -> None:
-    """Say why a request was or was not shadowed, and what became of it. Exit code 30: the log disagrees with the plan."""
+    """Say why a request was or was not shadowed, and what became of it. Exit code 30: the log disagrees."""
     from gnomon import clock, pipeline
     from gnomon import explain as explaining
     from gnomon.errors import IntegrityError
@@ -239,17 +239,16 @@ def explain(
 
     id_ = explaining.exchange_id(exchange)
     with opened(trial) as (settings, state, chosen):
-        found = explaining.explain(
-            chosen,
-            pipeline.plan_of(chosen),
-            id_,
-            explaining.known(settings, chosen, [id_])[id_],
+        about = explaining.About(
+            trial=chosen,
+            plan=pipeline.plan_of(chosen),
+            now_us=clock.now_us(),
             pauses=tuple(state.pauses(chosen.id)),
             redacted=explaining.redacted(state, chosen),
             slice_us=configs.SLICE_US if settings.off_slices else 0,
             slices=configs.slices(settings),
-            now_us=clock.now_us(),
         )
+        found = explaining.explain(about, id_, explaining.known(settings, chosen, [id_])[id_])
     if as_json:
         put(builtin(found))
     else:

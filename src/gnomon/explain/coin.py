@@ -90,7 +90,7 @@ def _hides(redaction: Selector, selector: Selector) -> bool:
     if selector.where != "body":
         return redaction.name == selector.name
     ours, theirs = selector.name.split("/"), redaction.name.split("/")
-    return all(one == other or other == "*" for one, other in zip(ours, theirs, strict=False))
+    return all(other in (one, "*") for one, other in zip(ours, theirs, strict=False))
 
 
 def _written_anew(redacted: frozenset[Selector]) -> bool:

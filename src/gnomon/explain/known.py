@@ -13,9 +13,9 @@ import msgspec
 from gnomon.errors import GnomonError, IntegrityError
 from gnomon.log import read
 from gnomon.plan import load
-from gnomon.records import trail
 from gnomon.records.frames import Exchange, Request
 from gnomon.records.plan import Selector
+from gnomon.records.trail import TrailEntry, read_all
 from gnomon.records.trial import Trial
 from gnomon.settings import Settings
 from gnomon.shadow.inbox import path_of
@@ -43,7 +43,7 @@ class Waiting:
 class Known:
     """All that is known of one exchange."""
 
-    trail: trail.TrailEntry | None = None
+    trail: TrailEntry | None = None
     waiting: Waiting | None = None
     comparison: dict[str, Any] | None = None
     """Its row of the log's `comparisons`."""
@@ -74,13 +74,13 @@ def known(settings: Settings, trial: Trial, ids: Sequence[bytes]) -> dict[bytes,
     Read in the order in which an exchange moves, so that one that moves meanwhile is seen in one place at least.
     Raises IntegrityError when the log cannot be read, GnomonError when the inbox cannot.
     """
-    trails = trail.read_all(settings.trial_dir(trial.id) / "counters")
+    trails = read_all(settings.trial_dir(trial.id) / "counters")
     waiting = dict(_inbox(settings, trial, ids))
     names = [each.hex() for each in ids]
     log_url = settings.log_url(trial.id)
-    # `exchanges` is written first, so it is read last: a comparison without its exchange is then none that is on its way
-    comparisons = {row["id"]: row for row in read.rows(log_url, "comparisons", names)}
-    exchanges = {row["id"]: row for row in read.rows(log_url, "exchanges", names)}
+    # `exchanges` is written first, so it is read last: a comparison without its exchange is then not on its way
+    comparisons = {row["id"]: row for row in read.rows_of(log_url, "comparisons", names)}
+    exchanges = {row["id"]: row for row in read.rows_of(log_url, "exchanges", names)}
     return {
         each: Known(trails.get(each), waiting.get(each), comparisons.get(each.hex()), exchanges.get(each.hex()))
         for each in ids

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from gnomon.fork.trail import UNTRAILED, Trail
+from gnomon.fork.trail import Trail
 from gnomon.records.counters import MORE, SLOTS, file_name, header, names
 from gnomon.records.ledger import GATEWAY_STATES
 
@@ -104,7 +104,7 @@ class Ledger:
             self.slots[SLOT[state]] += 1
         elif self.open.pop(id_, None) is not None:
             self.slots[SLOT[state]] += 1
-            if self.trail is not None and state not in UNTRAILED:
+            if self.trail is not None and state not in self.trail.left_out:
                 self.trail.add(id_, state)
 
     def handed_over(self, id_: bytes) -> None:

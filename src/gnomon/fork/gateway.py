@@ -24,7 +24,7 @@ from gnomon.fork.names import Headers
 from gnomon.fork.sampling import Bucket, Ids
 from gnomon.fork.slices import OffSlices
 from gnomon.fork.strata import Sampler
-from gnomon.fork.trail import Trail
+from gnomon.fork.trail import OF_THE_ID, Trail
 from gnomon.fork.upstream import Pool
 from gnomon.records.frames import Request
 from gnomon.records.process import PROBE_EPOCH, Epoch, GatewayConfig, Upstream
@@ -187,7 +187,9 @@ class Gateway:
 
     def _made_trail(self) -> Trail | None:
         try:
-            return Trail(Path(self.config.counters_dir), instance=self.instance)
+            # who looks into requests cannot tell by the id alone which of them the coin left out
+            left_out = OF_THE_ID if self.sampler.simple else OF_THE_ID - {"unsampled"}
+            return Trail(Path(self.config.counters_dir), instance=self.instance, left_out=left_out)
         except OSError as error:  # `gnomon explain` will know less
             self.bug(error)
             return None

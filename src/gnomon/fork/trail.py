@@ -9,8 +9,8 @@ from typing import Final
 from gnomon.records.ledger import GATEWAY_STATES
 from gnomon.records.trail import ENTRIES, ENTRY, SUFFIX
 
-UNTRAILED: Final = frozenset({"passed", "unsampled", "shed:off_slice"})
-"""States that follow from the id and the plan."""
+OF_THE_ID: Final = frozenset({"passed", "unsampled", "shed:off_slice"})
+"""States that follow from the id and the plan, where nothing of the request is looked at."""
 _INDEX: Final = {state: index for index, state in enumerate(GATEWAY_STATES)}
 _KEPT: Final = 15
 """Trails of earlier instances that stay."""
@@ -19,9 +19,9 @@ _KEPT: Final = 15
 class Trail:
     """The ring of this process."""
 
-    __slots__ = ("_at", "_map")
+    __slots__ = ("_at", "_map", "left_out")
 
-    def __init__(self, folder: Path, *, instance: str) -> None:
+    def __init__(self, folder: Path, *, instance: str, left_out: frozenset[str] = OF_THE_ID) -> None:
         """Begin a new file in `folder`, and remove the oldest of those that are there.
 
         Raises OSError when it cannot be made.
@@ -29,6 +29,8 @@ class Trail:
         for old in sorted(folder.glob(f"*{SUFFIX}"), key=lambda path: path.name)[:-_KEPT]:  # an instance is a UUIDv7
             with suppress(OSError):
                 old.unlink()
+        self.left_out = left_out
+        """States that are not written."""
         size = ENTRY.size * ENTRIES
         descriptor = os.open(folder / f"{instance}{SUFFIX}", os.O_RDWR | os.O_CREAT, 0o600)
         try:

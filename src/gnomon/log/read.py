@@ -64,10 +64,10 @@ def exchanges(log_url: str, ids: Sequence[str]) -> list[dict[str, Any]]:
 
     Of the newest version: bodies that retention has removed since are None.
     """
-    return rows(log_url, "exchanges", ids)
+    return rows_of(log_url, "exchanges", ids)
 
 
-def rows(log_url: str, table: str, ids: Sequence[str]) -> list[dict[str, Any]]:
+def rows_of(log_url: str, table: str, ids: Sequence[str]) -> list[dict[str, Any]]:
     """The rows of `exchanges` or `comparisons` with these ids (few), in the order of `ids`, of the newest version."""
     there = opened(log_url, table)
     if there is None or not ids:

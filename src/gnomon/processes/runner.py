@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import contextlib
 import fcntl
+import gc
 import os
 import signal
 import sys
@@ -84,10 +85,21 @@ async def run(plan: Plan, config: RunnerConfig) -> None:
             clock=clock.steady(),
         )
         await runner.start(socket)
+        _collect_rarely()
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         await stopping.wait()
         await runner.drain(patience=DRAIN_SECONDS)
+
+
+def _collect_rarely() -> None:
+    """Ask the garbage collector for little: it took a tenth of the time to look at exchanges that were still held.
+
+    What they are made of has no cycles: it goes when the last reference does.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ one is a wrong shape.
 
 import json
 import zlib
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -97,12 +98,12 @@ def at(value: Any, pointer: str) -> Any:  # noqa: ANN401  whatever JSON can hold
     return value
 
 
-def tokens(pointer: str) -> list[str]:
+@lru_cache(maxsize=4096)  # they are a plan's: few, and asked for with every message
+def tokens(pointer: str) -> tuple[str, ...]:
     """The reference tokens of a JSON pointer; none: the whole document."""
     if not pointer:
-        return []
-    parts = pointer[1:].split("/")
-    return [part.replace("~1", "/").replace("~0", "~") for part in parts] if "~" in pointer else parts
+        return ()
+    return tuple([part.replace("~1", "/").replace("~0", "~") for part in pointer[1:].split("/")])
 
 
 def is_index(token: str) -> bool:

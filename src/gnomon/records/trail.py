@@ -1,7 +1,7 @@
 """A gateway's trail: the newest requests that were to be copied and ended in the gateway, each with its final state.
 
 A ring of fixed size in a memory-mapped file for each gateway instance, for `gnomon explain`. What was not sampled is
-not in it: its coin can be tossed again. What was handed over is in the log.
+not in it where the id alone says so: its coin can be tossed again. What was handed over is in the log.
 """
 
 import struct

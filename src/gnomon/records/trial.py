@@ -85,7 +85,8 @@ class AuditRow(Record, frozen=True, kw_only=True):
     time_us: int
     actor: str
     action: str
-    """`register`, `operation`, `promote`, `override`, `rollback`, `pause`, `resume` or `verdict`."""
+    """`register`, `operation`, `promote`, `override`, `rollback`, `pause`, `resume`, `identity` or
+    `verdict`."""
     trial: str
     detail: dict[str, Any]
     previous: str

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
-from gnomon.records.plan import Gate
+from gnomon.records.plan import OTHERWISE, Fork, Gate
 from gnomon.records.trial import Pause
 from gnomon.records.verdict import TestResult
 
@@ -94,6 +94,19 @@ def share(part: int, whole: int) -> str:
 def probability(over_2_32: int) -> str:
     """A probability over 2**32 in percent."""
     return f"{100 * over_2_32 / 2**32:.4g} %"
+
+
+def rates(fork: Fork) -> str:
+    """How much is shadowed: `shadow rate 20 %`, or `shadow rate by header:x-tier: gold 100 %, otherwise 5 %`."""
+    if fork.strata is None:
+        return f"shadow rate {probability(fork.shadow_rate)}"
+    each = [*fork.strata.rates, (OTHERWISE, fork.strata.otherwise)]
+    return f"shadow rate by {fork.strata.by}: {', '.join(f'{name} {probability(rate)}' for name, rate in each)}"
+
+
+def weighted(fork: Fork) -> bool:
+    """Whether strata have different rates, so that what was sampled is not composed as the traffic is."""
+    return len(set(fork.rates.values())) > 1
 
 
 def one_armed(gate: Gate) -> bool:

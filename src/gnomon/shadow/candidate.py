@@ -32,6 +32,8 @@ _OURS: Final = frozenset(
 """Headers of the captured request that do not go to the candidate: they belong to the connection, or to the user."""
 
 HEAD_LIMIT: Final = 64 * 1024
+HEADS_KEPT: Final = 256
+"""Different sets of headers whose text is kept to be sent again."""
 BODY_LIMIT: Final = 1 << 20
 IDLE_SECONDS: Final = 4.0
 STALL_SECONDS: Final = 0.1
@@ -270,6 +272,7 @@ class Caller:
         self._prefix = parts.path.rstrip("/")
         own = f"host: {parts.netloc.rpartition('@')[2]}\r\nx-gnomon-shadow: 1\r\n"
         self._own = own + (f"authorization: {authorization}\r\n" if authorization else "")
+        self._shared: dict[tuple[tuple[str, str], ...], str] = {}
         self._idle: list[Connection] = []
         self._calls: set[Call] = set()
         self._loop = asyncio.get_running_loop()
@@ -349,16 +352,24 @@ class Caller:
             connection.start(call)
 
     def _message(self, request: Request) -> bytes:
-        lines = [f"{request.method} {self._prefix}{request.target} HTTP/1.1\r\n", self._own]
-        lines += [
-            f"{name}: {value}\r\n"
-            for name, value in request.headers
-            if name not in _OURS and not name.startswith("x-gnomon-")
+        shared = self._shared.get(request.headers)
+        if shared is None:
+            shared = self._headers(request.headers)
+        body = request.body
+        length = f"content-length: {len(body)}\r\n" if body or request.method not in _MAY_HAVE_NO_BODY else ""
+        line = f"{request.method} {self._prefix}{request.target} HTTP/1.1\r\n"
+        head = f"{line}{shared}{length}x-gnomon-id: {request.id.hex()}\r\n\r\n"
+        return head.encode("latin-1", "replace") + body
+
+    def _headers(self, headers: tuple[tuple[str, str], ...]) -> str:
+        """What a request's headers become. Most requests carry the same few, so each text is made once."""
+        lines = [
+            f"{name}: {value}\r\n" for name, value in headers if name not in _OURS and not name.startswith("x-gnomon-")
         ]
-        if request.body or request.method not in _MAY_HAVE_NO_BODY:
-            lines.append(f"content-length: {len(request.body)}\r\n")
-        lines.append(f"x-gnomon-id: {request.id.hex()}\r\n\r\n")
-        return "".join(lines).encode("latin-1", "replace") + request.body
+        if len(self._shared) >= HEADS_KEPT:
+            self._shared.clear()
+        made = self._shared[headers] = "".join([self._own, *lines])
+        return made
 
 
 def _outcome(status: int) -> Outcome:

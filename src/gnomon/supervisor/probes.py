@@ -250,7 +250,7 @@ def _logged(log_url: str, ids: list[str]) -> dict[str, dict[str, Any]]:
     from gnomon.log import read
 
     try:
-        compared = {row["id"] for row in read.rows(log_url, "comparisons", ids)}
+        compared = {row["id"] for row in read.rows_of(log_url, "comparisons", ids)}
         return {row["id"]: row for row in read.exchanges(log_url, sorted(compared))}
     except (GnomonError, OSError):  # a log that cannot be read has not got it
         return {}
