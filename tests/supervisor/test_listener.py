@@ -1,11 +1,12 @@
-"""The listening socket: one clear line when it cannot be had."""
+"""Sockets: one clear line when the listening one cannot be had; those of dead gateways are removed."""
 
 import socket
+import threading
 
 import pytest
 
 from gnomon.errors import GnomonError
-from gnomon.supervisor import listener
+from gnomon.supervisor import control, listener
 
 
 def test_a_taken_port_names_the_setting():
@@ -30,3 +31,29 @@ def test_a_dead_gateways_socket_is_no_predecessor(tmp_path):
 @pytest.mark.parametrize(("text", "parts"), [("127.0.0.1:80", ("127.0.0.1", 80)), ("[::1]:80", ("::1", 80))])
 def test_addresses_split(text, parts):
     assert listener.split(text) == parts
+
+
+def test_what_dead_gateways_left_is_swept_and_a_living_one_keeps_its_own(tmp_path):
+    living, dead = (tmp_path / f"gateway-1-{number}.sock" for number in range(2))
+    for path in (living, dead):
+        for suffix in (".sock", ".json", ".probe"):
+            path.with_suffix(suffix).touch()
+    (tmp_path / "gateway-1-2.probe").touch()  # its control socket is gone already
+    living.unlink()
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(living))
+        server.listen()
+        answering = threading.Thread(target=answer_once, args=(server,))
+        answering.start()
+        control.sweep(tmp_path)
+        answering.join()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "gateway-1-0.json", "gateway-1-0.probe", "gateway-1-0.sock",
+    ]  # fmt: skip
+
+
+def answer_once(server):
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(100)
+        connection.sendall(b'{"pid": 1}\n')

@@ -90,36 +90,103 @@ def test_what_is_not_in_the_log_is_looked_for_in_the_inbox(tmp_path):
     assert [probes._where(path, each)[0] for each in ids] == ["call", "log", "hand-over"]
 
 
-def test_a_gateway_that_never_answers_loses_each_probe_at_the_gateway_and_is_said_once(tmp_path):
-    said = []
-    file = tmp_path / "probes.json"
-    route = probes.Route(
-        run_dir=tmp_path, log_url=str(tmp_path / "log"), inbox=tmp_path / "i.db", file=file, flush_s=0.01, redacts=False
-    )
+def route_of(tmp_path, **changes):
+    made = {
+        "run_dir": tmp_path, "log_url": str(tmp_path / "log"), "inbox": tmp_path / "i.db",
+        "file": tmp_path / "probes.json", "flush_s": 0.01, "redacts": False,
+    }  # fmt: skip
+    return probes.Route(**(made | changes))
 
-    async def probed():
-        async def hang_up(_, writer):
-            writer.close()
 
-        server = await asyncio.start_unix_server(hang_up, tmp_path / "gateway-1-0.probe")
-        loop = probes.Probes(
-            route, every_s=0.05, paused=lambda: False, say=said.append, arrival_s=0.05, again_s=0.01
-        ).run()
-        task = asyncio.create_task(loop)
+async def hang_up(_, writer):
+    writer.close()
+
+
+@contextlib.asynccontextmanager
+async def probing(route, said, *, every_s, again_s):
+    loop = probes.Probes(
+        route, every_s=every_s, paused=lambda: False, say=said.append, arrival_s=0.05, again_s=again_s
+    ).run()
+    task = asyncio.create_task(loop)
+    try:
         async with asyncio.timeout(20):
-            while len(said) < len(KINDS):
-                await asyncio.sleep(0.02)
-        await asyncio.sleep(0.3)
+            yield
+    finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(condition):
+    while not condition():
+        await asyncio.sleep(0.02)
+
+
+def kept(route):
+    if not route.file.exists():
+        return {}
+    return {(each["gateway"], each["kind"]): each for each in json.loads(route.file.read_bytes())}
+
+
+def test_a_gateway_that_never_answers_loses_each_probe_at_the_gateway_and_is_said_once(tmp_path):
+    said, route = [], route_of(tmp_path)
+
+    async def probed():
+        server = await asyncio.start_unix_server(hang_up, tmp_path / "gateway-1-0.probe")
+        async with probing(route, said, every_s=0.05, again_s=0.01):
+            await until(lambda: len(said) == len(KINDS))
+            await asyncio.sleep(0.3)
         server.close()
 
     asyncio.run(probed())
     assert len(said) == len(KINDS)
     assert all("was lost at gateway: no answer" in each for each in said)
-    found = json.loads(file.read_bytes())
-    assert {(each["kind"], each["lost_at"]) for each in found} == {(kind, "gateway") for kind in KINDS}
-    assert file.stat().st_mode & 0o777 == 0o600
+    assert {(kind, each["lost_at"]) for (_, kind), each in kept(route).items()} == {(kind, "gateway") for kind in KINDS}
+    assert route.file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_new_gateway_waits_for_no_other_ones_probes(tmp_path, monkeypatch):
+    monkeypatch.setattr(probes, "_NEW_GATEWAY_S", 0.02)
+    route = route_of(tmp_path)
+
+    async def probed():
+        first = await asyncio.start_unix_server(hang_up, tmp_path / "gateway-1-0.probe")
+        async with probing(route, [], every_s=3600, again_s=3600):
+            await until(lambda: ("gateway-1-0", "equal") in kept(route))
+            second = await asyncio.start_unix_server(hang_up, tmp_path / "gateway-1-1.probe")
+            await until(lambda: {name for name, _ in kept(route)} == {"gateway-1-0", "gateway-1-1"})
+            assert all(each["pending"] for each in kept(route).values())
+            first.close()
+            (tmp_path / "gateway-1-0.probe").unlink(missing_ok=True)
+            await until(lambda: {name for name, _ in kept(route)} == {"gateway-1-1"})
+        second.close()
+
+    asyncio.run(probed())
+
+
+def test_a_gateway_that_was_started_again_is_probed_anew_and_a_predecessor_not_at_all(tmp_path, monkeypatch):
+    monkeypatch.setattr(probes, "_NEW_GATEWAY_S", 0.02)
+    said, route = [], route_of(tmp_path, sockets="gateway-1-*.probe")
+
+    async def probed():
+        await asyncio.start_unix_server(hang_up, tmp_path / "gateway-7-0.probe")  # of a supervisor that died
+        await asyncio.start_unix_server(hang_up, tmp_path / "gateway-1-0.probe")
+        async with probing(route, said, every_s=3600, again_s=0.01):
+            await until(lambda: len(said) == len(KINDS))
+            assert {name for name, _ in kept(route)} == {"gateway-1-0"}
+            (tmp_path / "gateway-1-0.probe").unlink()
+            await asyncio.start_unix_server(hang_up, tmp_path / "gateway-1-0.probe")
+            await until(lambda: len(said) == 2 * len(KINDS))
+
+    asyncio.run(probed())
+
+
+@pytest.mark.parametrize("content", [b'{"nonce": "' + b"x" * echo.LIMIT + b'"}', b"[" * echo.LIMIT])
+def test_whoever_sends_the_echo_arm_more_than_a_probe_is_refused(content):
+    async def ask():
+        async with echo.echoing() as url, httpx.AsyncClient(base_url=url) as client:
+            return (await client.post("/probe/equal", content=content)).status_code
+
+    assert asyncio.run(ask()) == 400
 
 
 def results(**changes):

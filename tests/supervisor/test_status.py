@@ -91,7 +91,9 @@ def test_a_damaged_file_costs_only_what_it_would_have_said(served, how, capsys):
             assert now["ledger"]["states"] == {"passed": 2}
             assert now["equalities"]["runner"]["holds"] is None
         path.write_bytes(was)
-    assert "not known" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "open      not known" in said
+    assert "nothing yet" not in said
 
 
 def test_a_log_that_cannot_be_read_is_unknown_and_its_file_is_named(served, monkeypatch):

@@ -149,6 +149,7 @@ def _status(now: dict[str, Any]) -> RenderableType:
     verdict, paused = now["verdict"], now["paused"]
     facts = Table.grid(padding=(0, 2))
     lag = now["watermark_lag_s"]
+    none = "not known" if now["ledger"]["open"] is None else "nothing yet"
     for name, value in (
         (
             "trial",
@@ -164,7 +165,7 @@ def _status(now: dict[str, Any]) -> RenderableType:
         ("sampled", sampling_line(now["sampling"])),
         ("inbox", inbox_line(now["inbox"])),
         *(("problem", problem) for problem in now["problems"]),
-        ("log up to", "nothing yet" if lag is None else f"{when(now['watermark_us'])}, {lag:,.1f} s ago"),
+        ("log up to", none if lag is None else f"{when(now['watermark_us'])}, {lag:,.1f} s ago"),
         ("probes", probes_line(now["probes"])),
         ("shadow tax", tax_line(now["tax"])),
         ("verdict", f"{verdict['verdict']}: {verdict['sentence']}" if verdict else "none yet; run: gnomon decide"),

@@ -96,15 +96,15 @@ def sweep(run_dir: Path) -> None:
     for path in sockets(run_dir):
         if ask(path, {"status": True}) is None:
             remove(path)
-    for path in run_dir.glob("gateway-*.json"):
+    for path in (*run_dir.glob("gateway-*.json"), *run_dir.glob("gateway-*.probe")):
         if not path.with_suffix(".sock").exists():
             path.unlink(missing_ok=True)
 
 
 def remove(path: Path) -> None:
-    """Remove a control socket, and the configuration of the same name."""
-    path.unlink(missing_ok=True)
-    path.with_suffix(".json").unlink(missing_ok=True)
+    """Remove a control socket, and what else a gateway of that name leaves: its configuration, its probes' socket."""
+    for suffix in (path.suffix, ".json", ".probe"):
+        path.with_suffix(suffix).unlink(missing_ok=True)
 
 
 def take_listener(path: Path) -> socket.socket | None:

@@ -13,6 +13,8 @@ from gnomon.records.facts import ProbeKind
 PREFIX: Final = "/probe/"
 LARGE: Final = 512 * 1024
 SLOW_SECONDS: Final = 0.3
+LIMIT: Final = 4096
+"""Bytes of a target and of a body, each. A probe's are some dozens; anybody on the machine may connect."""
 _BETWEEN_EVENTS: Final = 0.02
 _EVENTS: Final = 4
 
@@ -28,6 +30,14 @@ def answer(kind: ProbeKind, nonce: str, *, shadow: bool) -> bytes:
     if kind == "large":
         said["pad"] = "x" * LARGE
     return json.dumps(said).encode()
+
+
+def _nonce(body: bytes) -> str | None:
+    """What a probe's answer repeats; None: it is no probe."""
+    try:
+        return str(json.loads(body)["nonce"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 class _Connection(asyncio.Protocol):
@@ -54,7 +64,7 @@ class _Connection(asyncio.Protocol):
 
     def on_url(self, url: bytes) -> None:
         """The target, in pieces."""
-        self._url += url
+        self._url = (self._url + url)[: LIMIT + 1]
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """The mark of a shadow call."""
@@ -63,7 +73,7 @@ class _Connection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         """A piece of the body."""
-        self._body += data
+        self._body = (self._body + data)[: LIMIT + 1]
 
     def on_message_complete(self) -> None:
         """The request is whole."""
@@ -75,9 +85,8 @@ class _Connection(asyncio.Protocol):
 
     async def _answer(self, path: str, body: bytes, *, shadow: bool) -> None:
         kind = cast("ProbeKind", path.removeprefix(PREFIX))
-        try:
-            nonce = str(json.loads(body)["nonce"])
-        except (ValueError, KeyError, TypeError):
+        nonce = None if max(len(path), len(body)) > LIMIT else _nonce(body)
+        if nonce is None:
             self._write(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
             return
         said = answer(kind, nonce, shadow=shadow)

@@ -11,7 +11,7 @@ import secrets
 import socket
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -46,6 +46,19 @@ class Route:
     flush_s: float
     redacts: bool
     """The plan changes bodies: in the log they are not what was sent."""
+    sockets: str = "gateway-*.probe"
+    """Those of the gateways that count: predecessors that only drain ask an echo arm that is gone."""
+
+
+@dataclass(slots=True)
+class _Gateway:
+    """A gateway that listens for probes."""
+
+    path: Path
+    born: tuple[int, int]
+    """Of its socket: a gateway that was started again under its name has another one."""
+    due: float = 0.0
+    task: asyncio.Task[None] | None = None
 
 
 Loss = tuple[ProbeStep, str] | None
@@ -70,41 +83,56 @@ class Probes:
         self._arrival_s = arrival_s + 3 * path.flush_s
         self._again_s = again_s
         self._found: dict[tuple[str, ProbeKind], ProbeResult] = {}
-        self._next: dict[str, float] = {}
+        self._gateways: dict[str, _Gateway] = {}
         self._complaint = ""
 
     async def run(self) -> None:
-        """Probe each gateway at its start and at intervals, until cancelled."""
-        self._keep(())  # what an earlier supervisor found says nothing about the path of now
-        while True:
-            try:
-                await self._round()
-                self._complaint = ""
-            except Exception as error:  # noqa: BLE001  whatever it is: the supervisor has users to serve
-                if str(error) != self._complaint:
-                    self._complaint = str(error)
-                    self._say(f"a fault of the probes, trying on: {error!r}")
-            await asyncio.sleep(min(_NEW_GATEWAY_S, self._every_s))
+        """Probe each gateway at its start and at intervals, until cancelled. None of them waits for another."""
+        self._keep()  # what an earlier supervisor found says nothing about the path of now
+        try:
+            while True:
+                await self._tried(self._round())
+                await asyncio.sleep(min(_NEW_GATEWAY_S, self._every_s))
+        finally:
+            for name in list(self._gateways):
+                self._forget(name)
+
+    async def _tried(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001  whatever it is: the supervisor has users to serve
+            if str(error) != self._complaint:
+                self._complaint = str(error)
+                self._say(f"a fault of the probes, trying on: {error!r}")
+        else:
+            self._complaint = ""
 
     async def _round(self) -> None:
-        sockets = {path.stem: path for path in sorted(self._path.run_dir.glob("gateway-*.probe"))}
-        alive = {name: path for name, path in sockets.items() if await asyncio.to_thread(_listens, path)}
-        gone = [key for key in self._found if key[0] not in alive]
-        for key in gone:
-            del self._found[key]
-        self._next = {name: due for name, due in self._next.items() if name in alive}
+        alive = await asyncio.to_thread(_listening, self._path)
+        known = {name: (each.path, each.born) for name, each in self._gateways.items()}
+        gone = [name for name, found in known.items() if alive.get(name) != found]
+        for name in gone:
+            self._forget(name)
+        for name, (path, born) in alive.items():
+            self._gateways.setdefault(name, _Gateway(path, born))
         now = time.monotonic()
-        due = [name for name in alive if self._next.get(name, 0.0) <= now]
-        if due and not self._paused():
-            for name in due:
-                self._next[name] = now + self._every_s
-                for kind in KINDS:
-                    first = ProbeResult(kind=kind, gateway=name, time_us=clock.now_us(), pending=True)
-                    self._found.setdefault((name, kind), first)
-            self._keep(self._found.values())
-            await asyncio.gather(*(self._gateway(name, alive[name]) for name in due))
+        due = {name: each for name, each in self._gateways.items() if each.due <= now and _idle(each)}
+        if self._paused():
+            due = {}
+        for name, each in due.items():
+            each.due = now + self._every_s
+            for kind in KINDS:
+                first = ProbeResult(kind=kind, gateway=name, time_us=clock.now_us(), pending=True)
+                self._found.setdefault((name, kind), first)
+            each.task = asyncio.create_task(self._tried(self._gateway(name, each.path)))
         if due or gone:
-            self._keep(self._found.values())
+            self._keep()
+
+    def _forget(self, name: str) -> None:
+        task = self._gateways.pop(name).task
+        if task is not None:
+            task.cancel()
+        self._found = {key: result for key, result in self._found.items() if key[0] != name}
 
     async def _gateway(self, gateway: str, path: Path) -> None:
         """One probe of each kind; what is lost is sent again before it is believed."""
@@ -117,6 +145,7 @@ class Probes:
             results = [each for each in results if each.lost_at is None] + await self._sent(gateway, path, lost)
         for result in results:
             self._take(result)
+        self._keep()
 
     def _take(self, result: ProbeResult) -> None:
         """Keep a result, and say what is new about it."""
@@ -153,12 +182,27 @@ class Probes:
                 await asyncio.sleep(min(max(_POLL_S, self._path.flush_s / 2), self._arrival_s / 10))
         return list(made.values())
 
-    def _keep(self, results: Iterable[ProbeResult]) -> None:
+    def _keep(self) -> None:
         draft = self._path.file.with_suffix(".draft")
         with contextlib.suppress(OSError):  # a full disk: status will say that no probe came through for so long
             with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                file.write(msgspec.json.encode(list(results)))
+                file.write(msgspec.json.encode(list(self._found.values())))
             draft.replace(self._path.file)
+
+
+def _idle(gateway: _Gateway) -> bool:
+    return gateway.task is None or gateway.task.done()
+
+
+def _listening(route: Route) -> dict[str, tuple[Path, tuple[int, int]]]:
+    """The gateways that listen for probes, by name: the socket, and which one it is."""
+    found = {}
+    for path in sorted(route.run_dir.glob(route.sockets)):
+        with contextlib.suppress(FileNotFoundError):
+            facts = path.stat()
+            if _listens(path):
+                found[path.stem] = (path, (facts.st_ino, facts.st_ctime_ns))
+    return found
 
 
 def _listens(path: Path) -> bool:

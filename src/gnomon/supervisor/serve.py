@@ -203,6 +203,7 @@ def _beside(running: Running, *, say: Say) -> Iterator[Coroutine[Any, Any, None]
             file=settings.probes_file(trial.id),
             flush_s=settings.flush,
             redacts=any(s.where == "body" for s in (*plan.record.drop, *plan.record.mask, *plan.record.digest)),
+            sockets=f"gateway-{os.getpid()}-*.probe",
         )
         yield probes.Probes(
             route,
