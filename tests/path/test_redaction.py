@@ -50,6 +50,10 @@ def found_in(folder, secrets):
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_what_the_plan_redacts_is_found_nowhere_once_it_is_logged(place, mode):
     production, candidate = place.model("old", "--echo"), place.model("new", "--echo", "--wrong", "0.3")
+    place.settings["GNOMON_PROBE_EVERY"] = (
+        "60"  # probes are whole where bodies are redacted, and small where copies are
+    )
+    place.settings["GNOMON_BODY_CAP"] = "20000"
     plan = place.plan(production, candidate, mode=mode, edit=lambda text: text + RECORD)
     process = place.serve(plan)
     with httpx.Client(base_url=place.url, timeout=20, headers={"Cookie": COOKIE, "Authorization": BEARER}) as client:
@@ -70,7 +74,9 @@ def test_what_the_plan_redacts_is_found_nowhere_once_it_is_logged(place, mode):
     shown += httpx.get(f"http://127.0.0.1:{place.admin}/status", timeout=20).text
     shown += (place.folder / "serve.err").read_text()
     assert [secret for secret in SECRETS if secret in shown] == []
+    wait_for(lambda: place.read("status")["health"] == "shadowing", what="probes that came through")
     rows = deltalake.DeltaTable(place.folder / "data/trials/fraud.1/log/exchanges").to_pyarrow_table().to_pylist()
+    rows = [row for row in rows if row["source"] == "http"]
     logged = [json.loads(row["request_body"]) for row in rows if row["request_body"] is not None]
     assert len(logged) == 24
     assert {each["pin"] for each in logged} == {"***"}

@@ -120,6 +120,7 @@ def test_no_data_is_no_evidence(function) -> None:
 
 
 @given(cases)
+@settings(deadline=None)
 def test_nothing_is_nan_or_infinite(case) -> None:
     claim, histogram = case
     counts, values = tabulate([histogram])

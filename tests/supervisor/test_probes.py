@@ -32,6 +32,13 @@ def test_only_the_kind_different_differs_between_the_arms():
     assert different == {"different"}
 
 
+def test_the_large_answer_has_the_size_that_is_asked_for_and_never_more():
+    sizes = {ask: len(echo.answer("large", ask, shadow=False)) for ask in ("x-1000", "x-0", "x-9999999", "x-many", "x")}
+    assert 1000 < sizes["x-1000"] < 1100
+    assert sizes["x-0"] < 100
+    assert all(echo.LARGE < sizes[ask] < echo.LARGE + 100 for ask in ("x-9999999", "x-many", "x"))
+
+
 def test_what_is_no_probe_is_refused_by_the_echo_arm():
     async def ask():
         async with echo.echoing() as url, httpx.AsyncClient(base_url=url) as client:
@@ -54,25 +61,24 @@ def row(kind, **changes):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_row_that_says_what_was_is_whole(kind):
-    assert probes._wrong(row(kind), kind, "n", redacts=False) is None
+    assert probes._wrong(row(kind), kind, "n") is None
 
 
 @pytest.mark.parametrize(
-    ("kind", "changes", "redacts", "step"),
+    ("kind", "changes", "step"),
     [
-        ("equal", {"candidate_body": b"{}"}, False, "answer"),
-        ("equal", {"production_body": None}, False, "answer"),
-        ("equal", {"production_body": None, "candidate_body": None}, True, None),
-        ("different", {"candidate_body": echo.answer("different", "n", shadow=False)}, False, "answer"),
-        ("large", {"production_body": echo.answer("large", "n", shadow=False)[:-1]}, False, "answer"),
-        ("slow", {"candidate_latency_us": 1000}, False, "answer"),
-        ("slow", {"candidate_latency_us": None}, True, "answer"),
-        ("equal", {"candidate_outcome": "refused", "candidate_status": 0}, True, "call"),
-        ("equal", {"candidate_outcome": None, "candidate_status": None}, False, "call"),
+        ("equal", {"candidate_body": b"{}"}, "answer"),
+        ("equal", {"production_body": None}, "answer"),
+        ("different", {"candidate_body": echo.answer("different", "n", shadow=False)}, "answer"),
+        ("large", {"production_body": echo.answer("large", "n", shadow=False)[:-1]}, "answer"),
+        ("slow", {"candidate_latency_us": 1000}, "answer"),
+        ("slow", {"candidate_latency_us": None}, "answer"),
+        ("equal", {"candidate_outcome": "refused", "candidate_status": 0}, "call"),
+        ("equal", {"candidate_outcome": None, "candidate_status": None}, "call"),
     ],
 )
-def test_a_row_that_says_something_else_is_lost_at_its_step(kind, changes, redacts, step):
-    found = probes._wrong(row(kind, **changes), kind, "n", redacts=redacts)
+def test_a_row_that_says_something_else_is_lost_at_its_step(kind, changes, step):
+    found = probes._wrong(row(kind, **changes), kind, "n")
     assert (found and found[0]) == step
 
 
@@ -93,7 +99,7 @@ def test_what_is_not_in_the_log_is_looked_for_in_the_inbox(tmp_path):
 def route_of(tmp_path, **changes):
     made = {
         "run_dir": tmp_path, "log_url": str(tmp_path / "log"), "inbox": tmp_path / "i.db",
-        "file": tmp_path / "probes.json", "flush_s": 0.01, "redacts": False,
+        "file": tmp_path / "probes.json", "flush_s": 0.01, "large": 1000,
     }  # fmt: skip
     return probes.Route(**(made | changes))
 

@@ -12,6 +12,7 @@ from gnomon.records.facts import ProbeKind
 
 PREFIX: Final = "/probe/"
 LARGE: Final = 512 * 1024
+"""Bytes of the large answer, where a copy may have as many."""
 SLOW_SECONDS: Final = 0.3
 LIMIT: Final = 4096
 """Bytes of a target and of a body, each. A probe's are some dozens; anybody on the machine may connect."""
@@ -20,7 +21,7 @@ _EVENTS: Final = 4
 
 
 def answer(kind: ProbeKind, nonce: str, *, shadow: bool) -> bytes:
-    """The body of the answer to a probe. `shadow`: to the copy of it."""
+    """The body of the answer to a probe. `shadow`: to the copy of it; `nonce`: any text, with `-SIZE` at its end."""
     if kind == "streaming":
         events = [f"data: {json.dumps({'nonce': nonce, 'n': n})}\n\n" for n in range(_EVENTS)]
         return "".join([*events, "data: [DONE]\n\n"]).encode()
@@ -28,7 +29,8 @@ def answer(kind: ProbeKind, nonce: str, *, shadow: bool) -> bytes:
     if kind == "different":
         said["arm"] = "shadow" if shadow else "user"
     if kind == "large":
-        said["pad"] = "x" * LARGE
+        size = nonce.rpartition("-")[2]
+        said["pad"] = "x" * min(LARGE, int(size) if size.isascii() and size.isdigit() and len(size) < 8 else LARGE)
     return json.dumps(said).encode()
 
 

@@ -44,8 +44,8 @@ class Route:
     file: Path
     """Where the results are kept."""
     flush_s: float
-    redacts: bool
-    """The plan changes bodies: in the log they are not what was sent."""
+    large: int
+    """Bytes of the large answer: a copy must have room for it."""
     sockets: str = "gateway-*.probe"
     """Those of the gateways that count: predecessors that only drain ask an echo arm that is gone."""
 
@@ -159,7 +159,7 @@ class Probes:
 
     async def _sent(self, gateway: str, path: Path, kinds: tuple[ProbeKind, ...]) -> list[ProbeResult]:
         """Send one of each kind, and wait until the log has them or had time enough."""
-        nonces = {kind: secrets.token_hex(8) for kind in kinds}
+        nonces = {kind: f"{secrets.token_hex(8)}-{self._path.large}" for kind in kinds}
         made = {kind: ProbeResult(kind=kind, gateway=gateway, time_us=clock.now_us()) for kind in kinds}
         answers = await asyncio.gather(*(asyncio.to_thread(_asked, path, kind, nonces[kind]) for kind in kinds))
         open_: dict[str, ProbeKind] = {}
@@ -171,7 +171,7 @@ class Probes:
         while open_:
             for id_, row in (await asyncio.to_thread(_logged, self._path.log_url, list(open_))).items():
                 kind = open_.pop(id_)
-                wrong = _wrong(row, kind, nonces[kind], redacts=self._path.redacts)
+                wrong = _wrong(row, kind, nonces[kind])
                 made[kind] = msgspec.structs.replace(made[kind], **_fields(wrong))
             if open_ and time.monotonic() > end:
                 for id_, kind in open_.items():
@@ -256,13 +256,13 @@ def _logged(log_url: str, ids: list[str]) -> dict[str, dict[str, Any]]:
         return {}
 
 
-def _wrong(row: dict[str, Any], kind: ProbeKind, nonce: str, *, redacts: bool) -> Loss:
+def _wrong(row: dict[str, Any], kind: ProbeKind, nonce: str) -> Loss:
     """What the log says that is not as it was."""
     for arm, shadow in (("production", False), ("candidate", True)):
         outcome, status = row[f"{arm}_outcome"], row[f"{arm}_status"]
         if outcome not in _CALLED or status != http.HTTPStatus.OK:
             return "call", f"{arm}'s side is {outcome}, status {status}"
-        if not redacts and row[f"{arm}_body"] != answer(kind, nonce, shadow=shadow):
+        if row[f"{arm}_body"] != answer(kind, nonce, shadow=shadow):
             return "answer", f"the log has another answer of {arm}'s side ({len(row[f'{arm}_body'] or b'')} bytes)"
         if kind == "slow" and (row[f"{arm}_latency_us"] or 0) < 0.9e6 * SLOW_SECONDS:
             return "answer", f"the log says that {arm}'s side took {row[f'{arm}_latency_us']} us"

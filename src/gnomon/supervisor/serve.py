@@ -202,7 +202,7 @@ def _beside(running: Running, *, say: Say) -> Iterator[Coroutine[Any, Any, None]
             inbox=path_of(settings.inbox_url(trial.id)),
             file=settings.probes_file(trial.id),
             flush_s=settings.flush,
-            redacts=any(s.where == "body" for s in (*plan.record.drop, *plan.record.mask, *plan.record.digest)),
+            large=min(echo.LARGE, settings.body_cap // 2),
             sockets=f"gateway-{os.getpid()}-*.probe",
         )
         yield probes.Probes(
