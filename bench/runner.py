@@ -267,7 +267,7 @@ def hold(options: argparse.Namespace) -> dict:
 
         def look(seconds: float) -> None:
             nonlocal looked
-            if seconds >= looked:
+            if seconds >= looked and Path(sides.config.facts_file).exists():  # after its first second
                 looked += every
                 state = facts.decode(Path(sides.config.facts_file).read_bytes())
                 minute, memory = round(seconds / 60, 2), sides.memory("VmRSS")
