@@ -15,8 +15,8 @@ import gnomon.fork.link as link
 link._PATIENCE = 0.3
 import sys
 import gnomon.fork.exchange as exchange
-FILES = ("fork/capture.py", "fork/link.py", "fork/sampling.py", "fork/strata.py", "fork/slices.py", "fork/trail.py")
-FUNCTIONS = {("fork/gateway.py", name) for name in ("decide", "kept_out", "allowed")}
+FILES = {f"fork/{name}.py" for name in ("capture", "link", "sampling", "strata", "slices", "trail", "values")}
+FUNCTIONS = {("fork/gateway.py", name) for name in ("decide", "taken", "kept_out", "allowed")}
 FUNCTIONS |= {("fork/exchange.py", name) for name in ("_fork", "_is_off", "_head_alone")}
 NOT_YET_SHADOW = {"new"}  # the id is the answer's, too
 aim = at = 0

@@ -8,7 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from gnomon.fork.strata import LIMIT, Sampler, draw_key, is_off
+from gnomon.fork.strata import Sampler, draw_key, is_off
+from gnomon.fork.values import LIMIT
 from gnomon.records import counters, frames, slices, trail
 from gnomon.records.plan import OTHERWISE, Selector, Strata
 from tests.fork.harness import wait_for

@@ -98,7 +98,7 @@ class Client(Wire):
         transport.set_write_buffer_limits(_BUFFER_HIGH)
         self.transport = transport
         peer = transport.get_extra_info("peername")
-        if peer and isinstance(peer, tuple):
+        if isinstance(peer, tuple):
             self.peer = str(peer[0]).encode()
         self.active_at = self.gateway.loop.time()
         self.gateway.clients.add(self)

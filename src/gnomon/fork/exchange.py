@@ -147,11 +147,11 @@ class Exchange:
             state = None if undecided else "shed:off_slice"
         else:
             headers = gateway.allowed(head.headers)
-            request = self._head_alone(id_, headers)
-            if self._is_off(sampler.stratum(request)):
+            draw = sampler.draw(self._head_alone(id_, headers))
+            if self._is_off(draw.stratum):
                 state = "shed:off_slice"
             else:
-                state, stratum, probability = gateway.decide(request, ledger)
+                state, stratum, probability = gateway.taken(draw, ledger)
         if state is None and not head.readable:
             state = "guarded:unreadable_coding"
         if state is not None:

@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from gnomon.clock import steady
+from gnomon.files import put
 from gnomon.fork import provenance
 from gnomon.fork.client import Client
 from gnomon.fork.control import Control, bound
@@ -23,7 +24,7 @@ from gnomon.fork.link import Link
 from gnomon.fork.names import Headers
 from gnomon.fork.sampling import Bucket, Ids
 from gnomon.fork.slices import OffSlices
-from gnomon.fork.strata import Sampler
+from gnomon.fork.strata import Draw, Sampler
 from gnomon.fork.trail import OF_THE_ID, Trail
 from gnomon.fork.upstream import Pool
 from gnomon.records.frames import Request
@@ -102,11 +103,13 @@ class Gateway:
 
     def decide(self, request: Request, ledger: Ledger) -> tuple[str | None, str, int]:
         """The state of a request that is not copied, or None; its stratum, and the probability over 2**32."""
-        sampler = self.sampler
-        draw = sampler.draw(request)
+        return self.taken(self.sampler.draw(request), ledger)
+
+    def taken(self, draw: Draw, ledger: Ledger) -> tuple[str | None, str, int]:
+        """The same of one that was drawn; its coin is counted."""
         ledger.drawn(draw.stratum, sampled=draw.sampled)
         state = self.kept_out(ledger) if draw.sampled else "unsampled"
-        return state, sampler.names[draw.stratum], draw.rate
+        return state, self.sampler.names[draw.stratum], draw.rate
 
     def kept_out(self, ledger: Ledger, *, probe: bool = False) -> str | None:
         """Why nothing is copied now, if so."""
@@ -216,11 +219,8 @@ class Gateway:
         """Let requests from now on be served by it, if it is newer; the number in force."""
         if epoch.number > self.serving.epoch.number:
             self.serving = self._serve_by(epoch)
-            kept = Path(self.config.epoch_file)
-            draft = kept.with_suffix(f".{os.getpid()}")
             try:
-                draft.write_bytes(msgspec.json.encode(epoch))
-                draft.replace(kept)
+                put(Path(self.config.epoch_file), msgspec.json.encode(epoch))
             except OSError as error:  # it serves all the same; only a start without the supervisor would not know
                 self.bug(error)
         return self.serving.epoch.number

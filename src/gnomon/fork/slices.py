@@ -1,11 +1,10 @@
 """The writing side of `gnomon.records.slices`, and the clock of the slices."""
 
-import mmap
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from gnomon.fork.mapped import mapped
 from gnomon.fork.strata import is_off
 from gnomon.records.slices import BUCKETS, GROUPS, PAGE, PER_STRATUM, STRATA_LIMIT, SUFFIX, header
 
@@ -31,13 +30,7 @@ class OffSlices:
         self._end_us = 0
         self._off = False
         self._group = 0
-        size = PAGE + 8 * PER_STRATUM * self._strata
-        descriptor = os.open(folder / f"{instance}{SUFFIX}", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            os.posix_fallocate(descriptor, 0, size)  # a full disk is met here, not as SIGBUS while counting
-            self._map = mmap.mmap(descriptor, size)
-        finally:
-            os.close(descriptor)
+        self._map = mapped(folder / f"{instance}{SUFFIX}", PAGE + 8 * PER_STRATUM * self._strata)
         self._map[:PAGE] = header(strata)
         self._counts = memoryview(self._map)[PAGE:].cast("q")
 

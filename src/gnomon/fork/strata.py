@@ -3,14 +3,13 @@
 Every decision is a keyed hash of what the log has, so that anybody who knows the plan's digest can make it again.
 """
 
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from gnomon.fork.sampling import SURE, coin
 from gnomon.records.frames import Request
 from gnomon.records.plan import ALL, OTHERWISE, Selector, Strata
 
-LIMIT: Final = 64 * 1024
-"""Bytes of a body up to which a value is read in it: a larger one would hold up the others."""
 _STICKY: Final = b"sticky\0"
 _SLICE: Final = b"slice\0"
 
@@ -40,6 +39,7 @@ class Sampler:
         self.simple: Final = strata is None and sticky is None
         """Nothing of the request is looked at."""
         self.needs_body: Final = any(each is not None and each.where == "body" for each in (self.by, sticky))
+        self._value_of = _nothing if self.simple else _reader()
         self._places = {name: place for place, name in enumerate(self.names[:-1])} if strata is not None else {}
 
     def toss(self, id_: bytes) -> bool:
@@ -51,46 +51,32 @@ class Sampler:
         """The place of its stratum. The last one takes what no value names."""
         if self.by is None:
             return 0
-        value = value_of(self.by, request)
+        value = self._value_of(self.by, request)
         return len(self.names) - 1 if value is None else self._places.get(value, len(self.names) - 1)
 
     def draw(self, request: Request) -> Draw:
         """Toss the coin of a request that is whole, or whose head is, where nothing else is looked at."""
         place = self.stratum(request)
         rate = self.rates[place]
-        sticky = None if self.sticky is None else value_of(self.sticky, request)
+        sticky = None if self.sticky is None else self._value_of(self.sticky, request)
         found = coin(self.key, draw_key(sticky, request.id))
         return Draw(place, rate, found, found < rate)
+
+
+def _nothing(_: Selector, __: Request) -> str | None:
+    return None
+
+
+def _reader() -> Callable[[Selector, Request], str | None]:
+    """What reads values: who needs none does without the modules that know how bodies are read."""
+    from gnomon.fork.values import value_of
+
+    return value_of
 
 
 def draw_key(sticky: str | None, id_: bytes) -> bytes:
     """What the coin of a request is tossed with: its sticky value, or its own id where it has none."""
     return id_ if sticky is None else _STICKY + sticky.encode("utf-8", "surrogatepass")
-
-
-def value_of(selector: Selector, request: Request) -> str | None:
-    """The text of a value in a request; None: it has none, or one that is not read here."""
-    from gnomon.ports import MISSING, ReadError
-    from gnomon.protocols.canonical import text
-    from gnomon.protocols.json import of_head
-    from gnomon.protocols.message import at, parsed
-
-    try:
-        if selector.where == "body":
-            if len(request.body) > LIMIT or _coded(request):
-                return None
-            value = at(parsed(request.body), selector.name)
-        else:
-            value = of_head(selector, request)
-        return None if value is MISSING or value is None else text(value)
-    except (ReadError, RecursionError):
-        return None
-
-
-def _coded(request: Request) -> bool:
-    return any(
-        name == "content-encoding" and value.strip().lower() not in {"", "identity"} for name, value in request.headers
-    )
 
 
 def is_off(key: bytes, time_us: int, *, slice_us: int, slices: int) -> bool:

@@ -1,11 +1,10 @@
 """The writing side of `gnomon.records.trail`: some microseconds for a request that ends without being handed over."""
 
-import mmap
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from gnomon.fork.mapped import mapped
 from gnomon.records.ledger import GATEWAY_STATES
 from gnomon.records.trail import ENTRIES, ENTRY, SUFFIX
 
@@ -31,13 +30,7 @@ class Trail:
                 old.unlink()
         self.left_out = left_out
         """States that are not written."""
-        size = ENTRY.size * ENTRIES
-        descriptor = os.open(folder / f"{instance}{SUFFIX}", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            os.posix_fallocate(descriptor, 0, size)  # a full disk is met here, not as SIGBUS while writing
-            self._map = mmap.mmap(descriptor, size)
-        finally:
-            os.close(descriptor)
+        self._map = mapped(folder / f"{instance}{SUFFIX}", ENTRY.size * ENTRIES)
         self._at = 0
 
     def add(self, id_: bytes, state: str) -> None:
