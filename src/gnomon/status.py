@@ -15,15 +15,13 @@ from gnomon.errors import GnomonError
 from gnomon.records import counters, slices
 from gnomon.records.counters import Counters
 from gnomon.records.facts import ProbeKind, ProbeResult, RunnerFacts
-from gnomon.records.ledger import GATEWAY_STATES, RUNNER_STATES, LedgerRow
+from gnomon.records.ledger import GATEWAY_STATES, RUNNER_INSTANCE, RUNNER_STATES, LedgerRow
 from gnomon.records.plan import Plan
 from gnomon.records.tax import Tax
 from gnomon.records.trial import Trial
 from gnomon.settings import Settings
 from gnomon.state import State
 
-RUNNER: Final = "runner-"
-"""How the runner's instances in the ledger begin."""
 KINDS: Final[tuple[ProbeKind, ...]] = ("equal", "different", "large", "streaming", "slow")
 
 
@@ -145,7 +143,7 @@ def equalities(logged: Iterable[LedgerRow] | None, gateways: Iterable[Counters])
     of_runner = {"received": 0, "final": 0, "open": 0}
     known = False
     for row in logged or ():
-        if not row.instance.startswith(RUNNER):
+        if not row.instance.startswith(RUNNER_INSTANCE):
             continue
         if row.state in {"received", "open"}:
             known |= row.state == "open"
@@ -224,7 +222,7 @@ def tax(folder: Path) -> Tax:
         )  # fmt: skip
     counts = np.stack([by_stratum[name] for name in sorted(by_stratum)])
     edges = np.array([slices.lower_edge(bucket) for bucket in range(slices.BUCKETS + 1)], dtype=float)
-    p50, p99 = (switchback.difference(counts, edges, quantile) or (None, None, None) for quantile in (0.5, 0.99))
+    p50, p99 = (each or (None, None, None) for each in switchback.differences(counts, edges, (0.5, 0.99)))
     on, off = counts.sum(axis=(0, 1, 3)).tolist()
     return Tax(
         p50_us=p50[0],

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from gnomon.errors import GnomonError
 from gnomon.explain import About, Explanation, Known, exchange_id, explain, known, redacted
 from gnomon.explain.coin import ONE, sampler_of
-from gnomon.explain.known import Waiting
 from gnomon.fork.sampling import Ids, coin
 from gnomon.plan import load, seal
 from gnomon.records.frames import Answer, Exchange, Request
@@ -22,6 +21,7 @@ from gnomon.records.trail import ENTRY, TrailEntry
 from gnomon.records.trial import Pause, Trial
 from gnomon.settings import Settings
 from gnomon.shadow.inbox import Arrival, Aside, Finished, Group, Inbox
+from gnomon.shadow.peek import Waiting
 from gnomon.state import open_state
 from tests.state.builders import document, url_of
 

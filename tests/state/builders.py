@@ -1,9 +1,17 @@
 """A state database in a folder, a small document, a verdict of a trial."""
 
+import contextlib
 import copy
+import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+
+import gnomon.state
 from gnomon.plan import seal
 from gnomon.records.trial import Trial
 from gnomon.records.verdict import Verdict, VerdictName
@@ -23,6 +31,25 @@ DOCUMENT: dict[str, Any] = {
 
 def url_of(folder: Path) -> str:
     return f"sqlite:///{folder / 'state.db'}"
+
+
+def altered(folder: Path, sql: str) -> int:
+    """Rows that a statement changed behind the program's back."""
+    with contextlib.closing(sqlite3.connect(folder / "state.db")) as connection, connection:
+        return connection.execute(sql).rowcount
+
+
+@contextlib.contextmanager
+def database_of(folder: Path, version: str) -> Iterator[sa.Connection]:
+    """A new database as the program of that state version left it."""
+    engine = sa.create_engine(url_of(folder))
+    config = Config()
+    config.set_main_option("script_location", str(Path(gnomon.state.__file__).parent / "migrations"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, version)
+        yield connection
+    engine.dispose()
 
 
 def document(**parts: Any) -> dict[str, Any]:

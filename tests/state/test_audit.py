@@ -1,14 +1,13 @@
 """The audit chain: every change is a link, and whatever is changed afterwards is named."""
 
 import hashlib
-import sqlite3
 from pathlib import Path
 
 import pytest
 
 from gnomon.errors import IntegrityError
 from gnomon.state import State
-from tests.state.builders import register, verdict_of
+from tests.state.builders import altered, register, verdict_of
 
 
 @pytest.fixture
@@ -79,9 +78,6 @@ def test_an_empty_chain_is_whole(state: State) -> None:
     ],
 )
 def test_what_was_changed_afterwards_is_named(told: State, tmp_path: Path, sql: str, reason: str) -> None:
-    connection = sqlite3.connect(tmp_path / "state.db")
-    with connection:
-        assert connection.execute(sql).rowcount >= 1
-    connection.close()
+    assert altered(tmp_path, sql) >= 1
     with pytest.raises(IntegrityError, match=reason):
         told.check_chain()

@@ -1,19 +1,15 @@
 """Identities: a row at the first reading and at each change, and a link of the audit chain with it."""
 
-import sqlite3
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 
-import gnomon.state
 from gnomon.errors import IntegrityError, NotFound
 from gnomon.records.facts import Reading
 from gnomon.records.plan import ArmName
 from gnomon.state import State, open_state
-from tests.state.builders import register, url_of, verdict_of
+from tests.state.builders import altered, database_of, register, url_of, verdict_of
 
 OLD, NEW = "a" * 64, "b" * 64
 
@@ -84,26 +80,17 @@ def test_every_reading_that_is_kept_is_a_link_of_the_chain(told: State) -> None:
     ],
 )
 def test_what_was_changed_afterwards_is_named(told: State, tmp_path: Path, sql: str, reason: str) -> None:
-    connection = sqlite3.connect(tmp_path / "state.db")
-    with connection:
-        assert connection.execute(sql).rowcount == 1
-    connection.close()
+    assert altered(tmp_path, sql) == 1
     with pytest.raises(IntegrityError, match=reason):
         told.check_chain()
 
 
 def test_a_database_of_the_version_before_gains_them_and_keeps_the_rest(tmp_path: Path) -> None:
-    engine = sa.create_engine(url_of(tmp_path))
-    config = Config()
-    config.set_main_option("script_location", str(Path(gnomon.state.__file__).parent / "migrations"))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0002")
+    with database_of(tmp_path, "0002") as connection:
         connection.execute(
             sa.text("INSERT INTO trials VALUES ('t.1','t',1,'d','{}','{}','p',NULL,'s',1,3,'0.1',1)"),
         )
         assert not sa.inspect(connection).has_table("identities")
-    engine.dispose()
     with open_state(url_of(tmp_path)) as state:
         assert state.trial("t").registered_us == 3
         assert record(state, reading(5), "t.1") is None

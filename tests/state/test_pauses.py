@@ -1,19 +1,15 @@
 """Pauses: no epochs, links of the audit chain, and never changed afterwards."""
 
-import sqlite3
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 
-import gnomon.state
 from gnomon.errors import IntegrityError, NotFound
 from gnomon.records.process import Epoch
 from gnomon.records.trial import Pause
 from gnomon.state import State, open_state, schema
-from tests.state.builders import register, url_of
+from tests.state.builders import altered, database_of, register, url_of
 
 
 def pause(state: State, now_us: int, reason: str = "peak hour") -> bool:
@@ -97,23 +93,14 @@ def test_every_pause_is_a_link_of_the_chain(told: State) -> None:
     ],
 )
 def test_what_was_changed_afterwards_is_named(told: State, tmp_path: Path, sql: str, reason: str) -> None:
-    connection = sqlite3.connect(tmp_path / "state.db")
-    with connection:
-        assert connection.execute(sql).rowcount == 1
-    connection.close()
+    assert altered(tmp_path, sql) == 1
     with pytest.raises(IntegrityError, match=reason):
         told.check_chain()
 
 
 def test_a_database_of_the_first_version_gains_them_and_keeps_the_rest(tmp_path: Path) -> None:
-    engine = sa.create_engine(url_of(tmp_path))
-    config = Config()
-    config.set_main_option("script_location", str(Path(gnomon.state.__file__).parent / "migrations"))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+    with database_of(tmp_path, "0001") as connection:
         tables = set(sa.inspect(connection).get_table_names())
-    engine.dispose()
     later = {"pauses", "identities"}
     assert tables == {table.name for table in schema.metadata.sorted_tables} - later | {"alembic_version"}
     with open_state(url_of(tmp_path)) as state:

@@ -34,7 +34,7 @@ def experiment(random, *, groups=64, on=400, off=40, cost=1.0, spread=0.3):
 @settings(max_examples=60, deadline=None)
 def test_a_quantile_of_a_histogram_is_within_a_bucket_of_numpys(values, quantile):
     exact = np.quantile(values, quantile, method="inverted_cdf")
-    found = float(switchback.quantiles(histogram(np.array(values)), EDGES, quantile))
+    found = float(switchback.quantile_of(histogram(np.array(values)), EDGES, quantile))
     at = np.searchsorted(EDGES, exact, side="right") - 1
     assert EDGES[at] <= found <= EDGES[at + 1]
 
@@ -50,16 +50,16 @@ def test_the_interval_covers_what_shadowing_costs_about_as_often_as_it_says(quan
                    for factor in (cost, 1.0))  # fmt: skip
         truth = np.quantile(on, quantile) - np.quantile(off, quantile)
         for _ in range(trials):
-            found = switchback.difference(experiment(random, cost=cost), EDGES, quantile)
+            found = switchback.differences(experiment(random, cost=cost), EDGES, [quantile])[0]
             covered[cost] += found.lower <= truth <= found.upper
     assert all(count / trials >= 0.84 for count in covered.values()), covered
 
 
 def test_a_cost_that_is_there_is_found_and_an_equal_latency_is_not_called_a_cost():
     random = np.random.default_rng(3)
-    dear = switchback.difference(experiment(random, cost=1.5), EDGES, 0.5)
+    dear = switchback.differences(experiment(random, cost=1.5), EDGES, [0.5])[0]
     assert dear.lower > 300
-    free = switchback.difference(experiment(random, cost=1.0), EDGES, 0.5)
+    free = switchback.differences(experiment(random, cost=1.0), EDGES, [0.5])[0]
     assert free.lower < 0 < free.upper
 
 
@@ -69,9 +69,9 @@ def test_strata_are_compared_within_themselves():
     fast = experiment(random, on=400, off=10, spread=0.05)
     slow = experiment(random, on=100, off=40, spread=0.05)
     slow = np.roll(slow, 24, axis=3)  # three doublings slower
-    together = switchback.difference(np.concatenate([fast, slow]), EDGES, 0.5)
+    together = switchback.differences(np.concatenate([fast, slow]), EDGES, [0.5])[0]
     assert together.lower - 60 < 0 < together.upper + 60
-    mixed = switchback.difference(fast + slow, EDGES, 0.5)
+    mixed = switchback.differences(fast + slow, EDGES, [0.5])[0]
     assert mixed.upper < -1000
 
 
@@ -80,4 +80,4 @@ def test_strata_are_compared_within_themselves():
 )
 def test_too_little_gives_no_number(groups, on, off, quantile):
     counts = experiment(np.random.default_rng(1), groups=groups, on=on, off=off)
-    assert switchback.difference(counts, EDGES, quantile) is None
+    assert switchback.differences(counts, EDGES, [quantile])[0] is None

@@ -86,14 +86,17 @@ def test_what_is_not_in_the_log_is_looked_for_in_the_inbox(tmp_path):
     path, ids = tmp_path / "inbox.db", [bytes([n] * 16).hex() for n in range(3)]
     assert probes._where(path, ids[0])[0] == "hand-over"
     with contextlib.closing(sqlite3.connect(path)) as inbox:
-        inbox.execute("CREATE TABLE exchanges (seq INTEGER PRIMARY KEY, id BLOB)")
+        inbox.execute("CREATE TABLE exchanges (seq INTEGER PRIMARY KEY, id BLOB, frame BLOB)")
         inbox.execute("CREATE TABLE results (place INTEGER PRIMARY KEY, seq INTEGER)")
         inbox.executemany(
-            "INSERT INTO exchanges VALUES (?, ?)", [(1, bytes.fromhex(ids[0])), (2, bytes.fromhex(ids[1]))]
+            "INSERT INTO exchanges (seq, id) VALUES (?, ?)", [(1, bytes.fromhex(ids[0])), (2, bytes.fromhex(ids[1]))]
         )
         inbox.execute("INSERT INTO results VALUES (1, 2)")
+        inbox.execute("CREATE TABLE aside (number INTEGER PRIMARY KEY, id BLOB, reason TEXT, frame BLOB)")
+        inbox.execute("INSERT INTO aside (id, reason) VALUES (?, 'column x cannot hold it')", (b"a" * 16,))
         inbox.commit()
     assert [probes._where(path, each)[0] for each in ids] == ["call", "log", "hand-over"]
+    assert probes._where(path, (b"a" * 16).hex()) == ("log", "the log can never take it: column x cannot hold it")
 
 
 def route_of(tmp_path, **changes):

@@ -8,13 +8,12 @@ from typing import Any
 
 import ibis
 
-from gnomon.records.ledger import ATTRIBUTED, GATEWAY_STATES, LOGGED_STATES, LOST_STATES, RUNNER_STATES
+from gnomon.records.ledger import ATTRIBUTED, GATEWAY_STATES, LOGGED_STATES, LOST_STATES, RUNNER_INSTANCE, RUNNER_STATES
 from gnomon.records.process import PROBE_EPOCH
 
 Expr = Any
 
 _FINAL = frozenset({*GATEWAY_STATES, *RUNNER_STATES})
-_OF_RUNNER = "runner-"  # how the instance of a runner begins
 _BLOCK = 8  # hex digits of a UUIDv7 that name about a minute: a digest is made for each, so that no sort is large
 
 
@@ -111,7 +110,7 @@ def _unequal(ledger: Expr) -> list[str]:
         last_us=ibis.cases((flushes.came != 0, flushes.time_us), else_=0).max().over(whole),
     )
     missing = sums.came - sums.ended - sums.handed - sums.open
-    exact = sums.instance.startswith(_OF_RUNNER) | (sums.open > 0)
+    exact = sums.instance.startswith(RUNNER_INSTANCE) | (sums.open > 0)
     wrong = (exact & (missing != 0)) | ((missing > 0) & (sums.time_us < sums.last_us))
     bad = sums.filter(sums.time_us >= first_us, wrong).order_by("time_us", "instance", "epoch").limit(3)
     return [*map(_inequality, bad.to_pyarrow().to_pylist()), *_never_received(steps, first_us)]
@@ -119,7 +118,7 @@ def _unequal(ledger: Expr) -> list[str]:
 
 def _never_received(steps: Expr, first_us: int) -> list[str]:
     """Epochs in which requests are neither final nor open in a gateway, nor received."""
-    mine = steps.filter(~steps.instance.startswith(_OF_RUNNER) | (steps.state == "received"))
+    mine = steps.filter(~steps.instance.startswith(RUNNER_INSTANCE) | (steps.state == "received"))
     flushes = mine.group_by("epoch", "time_us").agg(
         seen=_sum("seen"), ended=_sum(*_FINAL), open=_sum("open"), received=_sum("received")
     )
@@ -149,7 +148,7 @@ def _sum(*states: str) -> Expr:
 
 
 def _inequality(row: dict[str, Any]) -> str:
-    runner = row["instance"].startswith(_OF_RUNNER)
+    runner = row["instance"].startswith(RUNNER_INSTANCE)
     came = f"{row['came']} exchanges received" if runner else f"{row['came']} requests seen"
     handed = "" if runner else f" {row['handed']} handed over"
     return (

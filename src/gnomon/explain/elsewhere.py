@@ -4,13 +4,13 @@ from typing import Final
 
 from gnomon.explain.coin import ONE, Toss, share, toss
 from gnomon.explain.facts import About, Explanation, when
-from gnomon.explain.known import Waiting
 from gnomon.explain.logged import ENDED, PROBE, sampled, tossing
 from gnomon.fork.sampling import coin
 from gnomon.fork.strata import Sampler, is_off
 from gnomon.records.process import PROBE_EPOCH
 from gnomon.records.trail import TrailEntry
 from gnomon.records.trial import Pause
+from gnomon.shadow.peek import Waiting
 
 _GATEWAY: Final = {
     "unsampled": "its coin said no at the rate of its stratum",

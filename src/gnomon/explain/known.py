@@ -3,40 +3,24 @@
 import json
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
-
-import msgspec
 
 from gnomon.errors import GnomonError, IntegrityError
 from gnomon.log import read
 from gnomon.plan import load
-from gnomon.records.frames import Exchange, Request
+from gnomon.records.frames import Request
 from gnomon.records.plan import Selector
 from gnomon.records.trail import TrailEntry, read_all
 from gnomon.records.trial import Trial
 from gnomon.settings import Settings
+from gnomon.shadow import peek
 from gnomon.shadow.inbox import path_of
+from gnomon.shadow.peek import Waiting
 from gnomon.state import State
 
 _ID: Final = re.compile(r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}")
-_SOME: Final = 500
-"""Ids in one question to SQLite."""
-_frames: Final = msgspec.msgpack.Decoder(Exchange)
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """An exchange that is in the inbox."""
-
-    request: Request | None
-    """None: its frame was not kept."""
-    answered: bool = False
-    """The candidate's call is over; the next flush brings it into the log."""
-    aside: str = ""
-    """Why the log can never take it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +59,7 @@ def known(settings: Settings, trial: Trial, ids: Sequence[bytes]) -> dict[bytes,
     Raises IntegrityError when the log cannot be read, GnomonError when the inbox cannot.
     """
     trails = read_all(settings.trial_dir(trial.id) / "counters")
-    waiting = dict(_inbox(settings, trial, ids))
+    waiting = _inbox(settings, trial, ids)
     names = [each.hex() for each in ids]
     log_url = settings.log_url(trial.id)
     # `exchanges` is written first, so it is read last: a comparison without its exchange is then not on its way
@@ -129,31 +113,9 @@ def redacted(state: State, trial: Trial) -> frozenset[Selector]:
     )
 
 
-def _inbox(settings: Settings, trial: Trial, ids: Sequence[bytes]) -> Iterator[tuple[bytes, Waiting]]:
+def _inbox(settings: Settings, trial: Trial, ids: Sequence[bytes]) -> dict[bytes, Waiting]:
     path = path_of(settings.inbox_url(trial.id))
-    if not path.exists():
-        return
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)) as db:
-            db.execute("BEGIN")  # of one moment
-            for at in range(0, len(ids), _SOME):
-                yield from _some(db, ids[at : at + _SOME])
+        return peek.waiting(path, ids)
     except sqlite3.Error as error:
         raise GnomonError(f"the inbox {path} cannot be read: {error}") from error
-
-
-def _some(db: sqlite3.Connection, ids: Sequence[bytes]) -> Iterator[tuple[bytes, Waiting]]:
-    marks = ", ".join("?" * len(ids))
-    if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'aside'").fetchone():
-        for id_, reason, frame in db.execute(f"SELECT id, reason, frame FROM aside WHERE id IN ({marks})", ids):  # noqa: S608  marks alone
-            yield id_, Waiting(_request(frame), aside=reason)
-    query = (
-        "SELECT id, frame, EXISTS (SELECT 1 FROM results WHERE results.seq = exchanges.seq) "  # noqa: S608  marks alone
-        f"FROM exchanges WHERE id IN ({marks})"
-    )
-    for id_, frame, answered in db.execute(query, ids):
-        yield id_, Waiting(_request(frame), answered=bool(answered))
-
-
-def _request(frame: bytes | None) -> Request | None:
-    return None if frame is None else _frames.decode(frame).request

@@ -41,6 +41,9 @@ RUNNER_STATES: Final = (
 )
 """Final states that the runner counts."""
 
+RUNNER_INSTANCE: Final = "runner-"
+"""How the instance of a runner begins, in the ledger table."""
+
 LOGGED_STATES: Final = frozenset(RUNNER_STATES) - {"unaccounted"}
 """States of rows of `comparisons`."""
 

@@ -1,7 +1,6 @@
 """How the runner is: a small file that `gnomon status` reads, written after each flush and at least every second."""
 
 import asyncio
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Final
 import msgspec
 
 from gnomon.clock import Clock
+from gnomon.files import put
 from gnomon.records.facts import RunnerFacts
 from gnomon.records.frames import Answer
 from gnomon.shadow.faults import Faults
@@ -87,11 +87,8 @@ class Health:
 
     def _write(self, path: Path, facts: RunnerFacts) -> None:
         """Whole or not at all, for its owner alone. A disk that is full costs the file its news, and nothing else."""
-        draft = path.with_name(f"{path.name}.draft")
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                file.write(_encode(facts))
-            draft.replace(path)
+            put(path, _encode(facts))
         except OSError as error:
             self._faults.say(error, f"{path} cannot be written:")

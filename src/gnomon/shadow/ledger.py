@@ -8,7 +8,7 @@ import pyarrow as pa
 from gnomon.log import read, tables
 from gnomon.log.append import append
 from gnomon.records.counters import Counters
-from gnomon.records.ledger import RUNNER_STATES
+from gnomon.records.ledger import RUNNER_INSTANCE, RUNNER_STATES
 from gnomon.shadow.inbox import Sums
 
 _IDLE_US: Final = 60_000_000
@@ -24,7 +24,7 @@ class Ledger:
     def __init__(self, log_url: str, *, identity: str) -> None:
         self._log_url = log_url
         self._application = f"ledger {identity}"
-        self._instance = f"runner-{identity[:12]}"
+        self._instance = f"{RUNNER_INSTANCE}{identity[:12]}"
         self._written: dict[Key, int] = {}
         self._last_us = 0
         self._pause_us = 0

@@ -6,6 +6,7 @@ Field & Welsh 2007, J. R. Statist. Soc. B 69:369-390; switchbacks: Bojinov, Simc
 69:3759-3777), and the 2.5 % and 97.5 % quantiles of what comes out are the interval.
 """
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -37,22 +38,29 @@ def enough(counts: Counts, quantile: float) -> bool:
     return bool(groups >= LEAST_GROUPS and least * min(quantile, 1 - quantile) >= LEAST_BEYOND)
 
 
-def difference(counts: Counts, edges: NDArray[np.float64], quantile: float) -> Difference | None:
-    """The difference of one quantile, on minus off, compared within stratum and weighted by the strata's requests.
+def differences(
+    counts: Counts, edges: NDArray[np.float64], quantiles: Sequence[float]
+) -> tuple[Difference | None, ...]:
+    """The difference of each quantile, on minus off, compared within stratum and weighted by the strata's requests.
 
     counts: int64 [stratum, group, 2, bucket], on before off; edges: float [bucket + 1], in the unit of the result.
-    quantile: in (0, 1). None when `enough` says no. A stratum in which one kind has no requests takes no part.
+    quantiles: each in (0, 1). None when `enough` says no. A stratum in which one kind has no requests takes no part.
     """
-    if not enough(counts, quantile):
-        return None
-    counts = counts[:, (counts.sum(axis=(0, 3)) > 0).all(axis=1)]
-    groups = counts.shape[1]
+    if not any(enough(counts, quantile) for quantile in quantiles):
+        return (None,) * len(quantiles)
+    kept = counts[:, (counts.sum(axis=(0, 3)) > 0).all(axis=1)]
+    groups = kept.shape[1]
     random = np.random.default_rng(_SEED)
     times = random.multinomial(groups, np.full(groups, 1 / groups), size=DRAWS)
-    estimate = _weighted(counts.sum(axis=1)[:, None], edges, quantile)[0]
-    drawn = _weighted(np.einsum("dg,sgkb->sdkb", times, counts), edges, quantile)
-    lower, upper = np.quantile(drawn, [0.025, 0.975])
-    return Difference(float(estimate), float(lower), float(upper))
+    whole, drawn = kept.sum(axis=1)[:, None], np.einsum("dg,sgkb->sdkb", times, kept)
+    found: list[Difference | None] = []
+    for quantile in quantiles:
+        if not enough(counts, quantile):
+            found.append(None)
+            continue
+        lower, upper = np.quantile(_weighted(drawn, edges, quantile), [0.025, 0.975])
+        found.append(Difference(float(_weighted(whole, edges, quantile)[0]), float(lower), float(upper)))
+    return tuple(found)
 
 
 def _weighted(counts: Counts, edges: NDArray[np.float64], quantile: float) -> NDArray[np.float64]:
@@ -60,13 +68,13 @@ def _weighted(counts: Counts, edges: NDArray[np.float64], quantile: float) -> ND
     totals = counts.sum(axis=3)
     both = (totals > 0).all(axis=2)
     weights = np.where(both, totals.sum(axis=2), 0)
-    values = quantiles(counts, edges, quantile)
-    differences = np.where(both, values[:, :, 0] - values[:, :, 1], 0.0)
-    result: NDArray[np.float64] = (weights * differences).sum(axis=0) / np.maximum(weights.sum(axis=0), 1)
+    values = quantile_of(counts, edges, quantile)
+    apart = np.where(both, values[:, :, 0] - values[:, :, 1], 0.0)
+    result: NDArray[np.float64] = (weights * apart).sum(axis=0) / np.maximum(weights.sum(axis=0), 1)
     return result
 
 
-def quantiles(counts: Counts, edges: NDArray[np.float64], quantile: float) -> NDArray[np.float64]:
+def quantile_of(counts: Counts, edges: NDArray[np.float64], quantile: float) -> NDArray[np.float64]:
     """The quantile of each histogram [..., bucket], even within its bucket; 0 where there is nothing."""
     cumulative = counts.cumsum(axis=-1)
     wanted = quantile * cumulative[..., -1:]

@@ -24,6 +24,34 @@ Processes = Callable[[], list[dict[str, Any]]]
 """Name and readiness of each child."""
 
 
+_COUNTERS = {
+    "gnomon_requests": ("Requests by final state of the ledger.", ("state", "reason")),
+    "gnomon_seen": ("Requests with a valid head.", ()),
+    "gnomon_handed_over": ("Exchanges acknowledged by the runner.", ()),
+    "gnomon_invalid_head": ("Requests refused because their head was not valid HTTP.", ()),
+    "gnomon_calls": ("Calls of an arm, failed ones included.", ("arm",)),
+    "gnomon_call_failures": ("Calls of an arm that failed; of the serving arm without outcome.", ("arm", "outcome")),
+    "gnomon_coins_tossed": ("Requests whose coin was tossed.", ("stratum",)),
+    "gnomon_sampled": ("Requests whose coin said yes.", ("stratum",)),
+}
+_GAUGES = {
+    "gnomon_open_requests": ("In flight, buffered or in the inbox.", ()),
+    "gnomon_watermark_lag_seconds": ("Age of the log's watermark.", ()),
+    "gnomon_epoch": ("Number of the epoch in force.", ()),
+    "gnomon_paused": ("1 while nothing is shadowed, by gnomon pause.", ()),
+    "gnomon_inbox_exchanges": ("Handed over, and not in the log yet.", ()),
+    "gnomon_inbox_oldest_age_seconds": ("Age of the oldest of them; 0: the inbox is empty.", ()),
+    "gnomon_shadow_calls_in_flight": ("Calls of the shadowed arm.", ()),
+    "gnomon_ledger_balanced": ("1 while the ledger adds up.", ("side",)),
+    "gnomon_probe_ok": ("1: the newest probe came through to the log.", ("gateway", "kind")),
+    "gnomon_shadow_tax_seconds": ("Production's latency with the shadow minus without it.", ("quantile",)),
+}
+"""What each says, and its labels beside the trial."""
+
+Values = dict[str, dict[tuple[str, ...], float | None]]
+"""By metric and labels. None is not known: a missing series can be alerted on, and nothing is not zero."""
+
+
 class LedgerCollector(Collector):
     """One status as Prometheus metrics."""
 
@@ -34,35 +62,17 @@ class LedgerCollector(Collector):
         """One family for the states, and what an alert needs."""
         status = self._status
         trial = status["trial"]
-        ledger = status["ledger"]
-        states = CounterMetricFamily(
-            "gnomon_requests", "Requests by final state of the ledger.", labels=["trial", "state", "reason"]
-        )
-        for name, count in ledger["states"].items():
-            state, _, reason = name.partition(":")
-            states.add_metric([trial, state, reason], count)
-        yield states
-        for name, text in (
-            ("seen", "Requests with a valid head."),
-            ("handed_over", "Exchanges acknowledged by the runner."),
-            ("invalid_head", "Requests refused because their head was not valid HTTP."),
+        for kind, described, values in (
+            (CounterMetricFamily, _COUNTERS, _counts(status)),
+            (GaugeMetricFamily, _GAUGES, _levels(status)),
         ):
-            family = CounterMetricFamily(f"gnomon_{name}", text, labels=["trial"])
-            family.add_metric([trial], ledger[name])
-            yield family
-        gauges = (
-            ("gnomon_open_requests", "In flight, buffered or in the inbox.", ledger["open"]),
-            ("gnomon_watermark_lag_seconds", "Age of the log's watermark.", status["watermark_lag_s"]),
-            ("gnomon_epoch", "Number of the epoch in force.", status["epoch"]),
-            ("gnomon_paused", "1 while nothing is shadowed, by gnomon pause.", 1 if status["paused"] else 0),
-        )
-        for name, text, value in gauges:
-            if value is None:  # nothing is not zero: a missing series can be alerted on
-                continue
-            gauge = GaugeMetricFamily(name, text, labels=["trial"])
-            gauge.add_metric([trial], value)
-            yield gauge
-        yield from _beside(trial, status)
+            for name, found in values.items():
+                text, labels = described[name]
+                family = kind(name, text, labels=["trial", *labels])
+                for rest, value in found.items():
+                    if value is not None:
+                        family.add_metric([trial, *rest], value)
+                yield family
         up = GaugeMetricFamily("gnomon_process_up", "1 while the process is ready.", labels=["process"])
         for process in status["processes"]:
             up.add_metric([process["name"]], 1.0 if process["ready"] else 0.0)
@@ -72,28 +82,14 @@ class LedgerCollector(Collector):
         yield info
 
 
-_COUNTERS = {
-    "gnomon_calls": ("Calls of an arm, failed ones included.", ("arm",)),
-    "gnomon_call_failures": ("Calls of an arm that failed; of the serving arm without outcome.", ("arm", "outcome")),
-    "gnomon_coins_tossed": ("Requests whose coin was tossed.", ("stratum",)),
-    "gnomon_sampled": ("Requests whose coin said yes.", ("stratum",)),
-}
-_GAUGES = {
-    "gnomon_inbox_exchanges": ("Handed over, and not in the log yet.", ()),
-    "gnomon_inbox_oldest_age_seconds": ("Age of the oldest of them; 0: the inbox is empty.", ()),
-    "gnomon_shadow_calls_in_flight": ("Calls of the shadowed arm.", ()),
-    "gnomon_ledger_balanced": ("1 while the ledger adds up.", ("side",)),
-    "gnomon_probe_ok": ("1: the newest probe came through to the log.", ("gateway", "kind")),
-    "gnomon_shadow_tax_seconds": ("Production's latency with the shadow minus without it.", ("quantile",)),
-}
-"""What each says, and its labels beside the trial."""
-
-
-def _beside(trial: str, status: dict[str, Any]) -> Iterator[Any]:
-    """The inbox, the arms, the coins, the probes, the equalities and the tax. What is not known has no series."""
+def _counts(status: dict[str, Any]) -> Values:
     by_arm = {arm: facts for arm, facts in status["arms"].items() if facts is not None}
-    coins = status["sampling"]
-    counts: dict[str, dict[tuple[str, ...], float]] = {
+    ledger, coins = status["ledger"], status["sampling"]
+    return {
+        "gnomon_requests": {_state(name): count for name, count in ledger["states"].items()},
+        "gnomon_seen": {(): ledger["seen"]},
+        "gnomon_handed_over": {(): ledger["handed_over"]},
+        "gnomon_invalid_head": {(): ledger["invalid_head"]},
         "gnomon_calls": {(arm,): facts["calls"] for arm, facts in by_arm.items()},
         "gnomon_call_failures": {
             (arm, outcome): count
@@ -103,15 +99,16 @@ def _beside(trial: str, status: dict[str, Any]) -> Iterator[Any]:
         "gnomon_coins_tossed": {(name,): each["drawn"] for name, each in coins.items()},
         "gnomon_sampled": {(name,): each["sampled"] for name, each in coins.items()},
     }
-    for name, values in counts.items():
-        text, labels = _COUNTERS[name]
-        counter = CounterMetricFamily(name, text, labels=["trial", *labels])
-        for value, count in values.items():
-            counter.add_metric([trial, *value], count)
-        yield counter
+
+
+def _levels(status: dict[str, Any]) -> Values:
     inbox, tax = status["inbox"] or {}, status["tax"]
     probes = [each for each in status["probes"] if not each["pending"]]
-    levels: dict[str, dict[tuple[str, ...], float | None]] = {
+    return {
+        "gnomon_open_requests": {(): status["ledger"]["open"]},
+        "gnomon_watermark_lag_seconds": {(): status["watermark_lag_s"]},
+        "gnomon_epoch": {(): status["epoch"]},
+        "gnomon_paused": {(): 1 if status["paused"] else 0},
         "gnomon_inbox_exchanges": {(): inbox.get("exchanges")},
         "gnomon_inbox_oldest_age_seconds": {(): (inbox["age_s"] or 0.0) if inbox else None},
         "gnomon_shadow_calls_in_flight": {(): inbox.get("in_flight")},
@@ -125,13 +122,11 @@ def _beside(trial: str, status: dict[str, Any]) -> Iterator[Any]:
             for quantile, name in (("0.5", "p50_us"), ("0.99", "p99_us"))
         },
     }
-    for name, found in levels.items():
-        text, names = _GAUGES[name]
-        gauge = GaugeMetricFamily(name, text, labels=["trial", *names])
-        for rest, level in found.items():
-            if level is not None:
-                gauge.add_metric([trial, *rest], level)
-        yield gauge
+
+
+def _state(name: str) -> tuple[str, str]:
+    state, _, reason = name.partition(":")
+    return state, reason
 
 
 _OK = "200 OK"

@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import json
-import os
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
+
+from gnomon.fork.control import bound
 
 TIMEOUT = 2.0
 PUSH_TIMEOUT = 0.5
@@ -72,23 +73,12 @@ async def answering(path: Path, answer: Callable[[Message], Awaitable[Message]])
         finally:
             writer.close()
 
-    server = await asyncio.start_unix_server(serve, sock=_bound(path))
+    server = await asyncio.start_unix_server(serve, sock=bound(path))
     try:
         yield
     finally:
         server.close()
         remove(path)
-
-
-def _bound(path: Path) -> socket.socket:
-    path.unlink(missing_ok=True)  # of a supervisor that died
-    listener = socket.socket(socket.AF_UNIX)
-    before = os.umask(0o177)  # nobody else may connect, not even for the moment before a chmod
-    try:
-        listener.bind(str(path))
-    finally:
-        os.umask(before)
-    return listener
 
 
 def sweep(run_dir: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from gnomon.errors import GnomonError
+from gnomon.files import put
 from gnomon.records.process import GatewayConfig
 from gnomon.settings import Settings
 from gnomon.supervisor import children, control
@@ -169,8 +170,5 @@ def _socket(child: children.Child) -> Path:
 
 def write(path: Path, config: msgspec.Struct) -> Path:
     """Write a process's configuration, for its owner alone."""
-    text = json.dumps(msgspec.to_builtins(config), indent=1)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
+    put(path, json.dumps(msgspec.to_builtins(config), indent=1).encode())
     return path

@@ -6,7 +6,6 @@ Promises  a probe never reaches a model, the evidence or the ledger's sums; noth
 import asyncio
 import contextlib
 import http.client
-import os
 import secrets
 import socket
 import sqlite3
@@ -19,7 +18,9 @@ from typing import Any, Final
 import msgspec
 
 from gnomon import clock
+from gnomon.files import put
 from gnomon.records.facts import ProbeKind, ProbeResult, ProbeStep
+from gnomon.shadow import peek
 from gnomon.status import KINDS
 from gnomon.supervisor.echo import PREFIX, SLOW_SECONDS, answer
 
@@ -183,11 +184,8 @@ class Probes:
         return list(made.values())
 
     def _keep(self) -> None:
-        draft = self._path.file.with_suffix(".draft")
         with contextlib.suppress(OSError):  # a full disk: status will say that no probe came through for so long
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                file.write(msgspec.json.encode(list(self._found.values())))
-            draft.replace(self._path.file)
+            put(self._path.file, msgspec.json.encode(list(self._found.values())))
 
 
 def _idle(gateway: _Gateway) -> bool:
@@ -271,16 +269,15 @@ def _wrong(row: dict[str, Any], kind: ProbeKind, nonce: str) -> Loss:
 
 def _where(inbox: Path, id_: str) -> tuple[ProbeStep, str]:
     """The step that a probe did not get past, when the log has not got it."""
+    key = bytes.fromhex(id_)
     try:
-        with contextlib.closing(sqlite3.connect(f"file:{inbox}?mode=ro", uri=True, timeout=1.0)) as db:
-            found = db.execute(
-                "SELECT EXISTS (SELECT 1 FROM results WHERE results.seq = exchanges.seq) FROM exchanges WHERE id = ?",
-                (bytes.fromhex(id_),),
-            ).fetchone()
+        found = peek.waiting(inbox, [key], timeout_s=1.0).get(key)
     except sqlite3.Error as error:
         return "hand-over", f"the inbox cannot be read: {error}"
     if found is None:
         return "hand-over", "the inbox has not got it, nor has the log both of its rows"
-    if found[0]:
+    if found.aside:
+        return "log", f"the log can never take it: {found.aside}"
+    if found.answered:
         return "log", "its answers are in the inbox, and not in the log"
     return "call", "it waits in the inbox for its call"
