@@ -36,13 +36,13 @@ class Backend:
 
 
 @contextlib.contextmanager
-def backend(folder: Path, name: str, runner_socket: Path | None = None) -> Iterator[Backend]:
-    """Start one on the load's core, and end it."""
+def backend(folder: Path, name: str, runner_socket: Path | None = None, *, core: int = load.CORE) -> Iterator[Backend]:
+    """Start one, and end it."""
     counts_socket = folder / f"{name}.counts"
     program = Path(__file__).parent / "fork_backend.py"
     sockets = [str(counts_socket), *([str(runner_socket)] if runner_socket else [])]
     process = subprocess.Popen(
-        ["taskset", "-c", str(load.CORE), sys.executable, str(program), *sockets], stdout=subprocess.PIPE
+        ["taskset", "-c", str(core), sys.executable, str(program), *sockets], stdout=subprocess.PIPE
     )
     try:
         assert process.stdout is not None

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import load
 import meter
-from arms import PROXY_CORE, Backend
+from arms import PROXY_CORE, backend
 from gateway import ALWAYS, Gateway, end, gateway
 from rounds import spread
 from scipy.stats import mannwhitneyu
@@ -50,21 +50,6 @@ class Arm:
 
 
 @contextlib.contextmanager
-def production(folder: Path) -> Iterator[Backend]:
-    """The model that answers users, beside the gateway."""
-    counts = folder / "production.counts"
-    program = Path(__file__).parent / "fork_backend.py"
-    process = subprocess.Popen(
-        ["taskset", "-c", str(PROXY_CORE), sys.executable, str(program), str(counts)], stdout=subprocess.PIPE
-    )
-    try:
-        assert process.stdout is not None
-        yield Backend(int(process.stdout.readline()), counts)
-    finally:
-        end(process)
-
-
-@contextlib.contextmanager
 def candidate(behaviour: str) -> Iterator[int]:
     """A candidate that behaves like this, on the load's core; its port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -87,7 +72,7 @@ def candidate(behaviour: str) -> Iterator[int]:
 def arms(folder: Path) -> Iterator[list[Arm]]:
     """Everything that is compared, running."""
     with contextlib.ExitStack() as ends:
-        model = ends.enter_context(production(folder))
+        model = ends.enter_context(backend(folder, "production", core=PROXY_CORE))  # beside the gateway
         made = []
         for name in (*OFF, *FAULTS):
             own = folder / name.replace(" ", "-")
@@ -96,7 +81,6 @@ def arms(folder: Path) -> Iterator[list[Arm]]:
             if name in FAULTS:
                 plan = document(model.port, ends.enter_context(candidate(FAULTS[name])))
                 plan["candidate"]["timeout"] = "1s"
-                plan["routes"] = ["POST /predict"]
                 pid = ends.enter_context(runner(own, plan)).pid
             running = ends.enter_context(
                 gateway(
