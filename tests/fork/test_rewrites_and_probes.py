@@ -124,6 +124,7 @@ def test_a_client_that_leaves_in_the_middle_of_a_stream_ends_it_at_the_model_aft
     _, gateway, receiver = around(lambda head, body: list(endless(head, body)))
     leave_at(gateway, b"[DONE]")
     assert gateway.settled().states == {"cancelled": 1}
+    wait_for(lambda: receiver.of(frames.Dropped))  # it rests a millisecond between two writes
     assert len(receiver.of(frames.Dropped)) == 1
     assert gateway.control({"status": True})["held_bytes"] == 0
 
