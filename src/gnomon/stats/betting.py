@@ -313,7 +313,7 @@ def _harmed(claim: Claim) -> tuple[tuple[float, float], ...]:
 
 
 def log_weights(center: float | None) -> Floats:
-    """Log weights of KAPPAS: 0.8 lognormal around the centre, sd 0.7, and 0.2 log-uniform; without a centre that alone."""
+    """Log weights of KAPPAS: 0.8 lognormal around the centre, sd 0.7, and 0.2 log-uniform, or that alone."""
     uniform = np.full(len(KAPPAS), 1 / len(KAPPAS))
     if center is None:
         return np.asarray(np.log(uniform))
