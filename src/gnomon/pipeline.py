@@ -13,7 +13,7 @@ import json
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from gnomon import __version__, clock
 from gnomon.errors import IntegrityError, StateError, Unreachable
@@ -84,6 +84,16 @@ def import_truths(settings: Settings, trial: Trial, source: Path | str) -> "Trut
     from gnomon.log import truths
 
     return truths.import_truths(plan_of(trial), settings.log_url(trial.id), source, now_us=clock.now_us())
+
+
+def import_labels(settings: Settings, trial: Trial, plan: Plan, content: bytes, kind: str) -> "TruthImport":
+    """The same for what came over HTTP: `kind` is csv, jsonl or parquet."""
+    from gnomon.log import truth_files, truths
+
+    assert kind in get_args(truth_files.Format)
+    form: truth_files.Format = cast("truth_files.Format", kind)
+    url = settings.log_url(trial.id)
+    return truths.import_content(plan, url, content, form, name="http", now_us=clock.now_us())
 
 
 # 5 -----------------------------------------------------------------------------------------------------------------

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+import msgspec
+
 from gnomon import pipeline
 from gnomon.errors import StateDown, StateError
 from gnomon.records.plan import Plan
@@ -145,7 +147,13 @@ async def _serve(
         return {"replaced": await gateways.replace(), "needs_start": needs_start}
 
     with socket:
-        stop_admin = admin.start(settings.admin, lambda: status(running), lambda: running.processes)
+        stop_admin = admin.start(
+            settings.admin,
+            lambda: status(running),
+            lambda: running.processes,
+            token=None if settings.token is None else settings.token.get_secret_value(),
+            import_=lambda content, kind: _labelled(running, content, kind),
+        )
         try:
             async with contextlib.AsyncExitStack() as ends:
                 if settings.probe_every is not None:
@@ -265,6 +273,12 @@ def status(running: Running) -> dict[str, Any]:
     now["processes"] = running.processes
     now["ready"] = all(child["ready"] for child in running.processes)
     return now
+
+
+def _labelled(running: Running, content: bytes, kind: str) -> dict[str, Any]:
+    """Append truths that came over the admin port."""
+    found = pipeline.import_labels(running.settings, running.trial, running.plan, content, kind)
+    return {"trial": running.trial.id, **msgspec.to_builtins(found)}
 
 
 def _configured(running: Running, wanted: Wanted, control_socket: Path) -> GatewayConfig:
