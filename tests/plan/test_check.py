@@ -214,7 +214,7 @@ def test_a_plan_without_truth_says_that_correctness_is_not_measured() -> None:
 def test_who_is_copied_and_what_of_it_is_kept_is_said_in_sentences() -> None:
     sentences = check.explain(FORKED_PLAN)
     start = next(index for index, sentence in enumerate(sentences) if sentence.startswith("Which model production is"))
-    assert sentences[start - 1] == (
+    assert sentences[2] == (
         "The candidate is version 2.0 at http://127.0.0.1:9002; it is called for a share by stratum of POST /predict, "
         "GET /models, as the request comes."
     )

@@ -4,7 +4,7 @@ A criterion is one claim with one form; `share` with its `within` is two. What i
 the smallest step in which its D is counted, is fixed here within `gnomon: 1`: both move the bets.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd
@@ -228,14 +228,11 @@ def _parts(ppm: int, grid: int) -> int:
     return whole // gcd(whole, grid)
 
 
-What = Callable[[Criterion], str | None]
-
-
 def ids(of: list[Criterion], model: PlanModel) -> list[str]:
     """The kind; with what it looks at, then the form, then a number, as far as that is needed to tell them apart."""
     kinds = [each.kind for each in of]
     named = [
-        f"{each.kind}:{what}" if (what := _what(each, model)) and kinds.count(each.kind) > 1 else str(each.kind)
+        f"{each.kind}:{what}" if kinds.count(each.kind) > 1 and (what := _what(each, of, model)) else str(each.kind)
         for each in of
     ]
     formed = [f"{name}:{each.form}" if named.count(name) > 1 else name for name, each in zip(named, of, strict=True)]
@@ -248,7 +245,7 @@ def _numbered(names: list[str]) -> Iterator[str]:
         yield f"{name}:{before + 1}" if before else name
 
 
-def _what(criterion: Criterion, model: PlanModel) -> str | None:
+def _what(criterion: Criterion, of: list[Criterion], model: PlanModel) -> str | None:
     said = criterion.said
     if isinstance(said, CustomModel):
         return said.function.rpartition(":")[2]
@@ -257,4 +254,5 @@ def _what(criterion: Criterion, model: PlanModel) -> str | None:
     label, output = label_of(said), output_of(said, model)
     if label is None:
         return output
-    return labels.show(label) if len(model.output) == 1 else f"{output}={labels.show(label)}"
+    named = {output_of(each.said, model) for each in of if (each.kind, label_of(each.said)) == (criterion.kind, label)}
+    return labels.show(label) if len(named) == 1 else f"{output}={labels.show(label)}"
