@@ -182,6 +182,8 @@ def _code(path: Path, said: CustomModel) -> Iterator[Finding]:
         _, digest = plugins.gate(said.function)
     except GnomonError as error:
         found, _, do = str(error).rpartition("; ")
+        if ":" not in said.function:
+            do = f"{do}; write module:function, or install the plugin that has it"
         yield Finding((*path, "function"), found or do, do if found else "name a function that can be imported")
         return
     if said.digest is None:

@@ -164,7 +164,7 @@ def _starred(path: Path, selector: Selector, example: str) -> Iterator[Finding]:
         yield Finding(path, found, f"take a place in the body, such as {example}")
     elif stars != 1:
         count = "none" if not stars else f"{stars} of them"
-        found = f"must hold one * for the position in the batch, found {count} in {selector}"
+        found = f"must hold one * for the position, found {count} in {selector}"
         yield Finding(path, found, f"write it such as {example}")
 
 
