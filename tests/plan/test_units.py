@@ -137,8 +137,11 @@ def test_a_ratio_shown_reads_back_the_same(thousandths: int) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["1 x production", "0.9 x production", "-2 x production", "1.2", "1.2 x", "x production", "1.2 * production", 1.2]
-    + ["1e3 x production", "100.1 x production", "1.0005 x production", "1.2 x candidate", None, "9" * 50],
+    [
+        *("1 x production", "0.9 x production", "-2 x production", "1.2", "1.2 x", "x production", "1.2 * production"),
+        *("1e3 x production", "100.1 x production", "1.0005 x production", "1.2 x candidate", "9" * 50),
+        *(1.2, None),
+    ],
 )
 def test_what_is_no_ratio_is_refused(value: object) -> None:
     with pytest.raises(UnitError) as caught:
