@@ -6,9 +6,12 @@ stand beside `top`: what is sealed has names.
 
 import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from gnomon.plan.cells import RESERVED
+
+LONGEST: Final = 1000
+"""Characters of a value that is a name; a longer one is no text that a plan takes."""
 
 Counts = Mapping[str, Mapping[str, int]]
 """By segment: how often each value was seen."""
@@ -28,7 +31,7 @@ def resolve(document: Mapping[str, Any], counts: Counts) -> dict[str, Any]:
     resolved = copy.deepcopy(dict(document))
     for name in unresolved(document):
         segment = resolved["segments"][name]
-        found = {value: count for value, count in counts.get(name, {}).items() if count and value not in RESERVED}
+        found = {value: count for value, count in counts.get(name, {}).items() if count > 0 and _is_name(value)}
         if not found:
             raise ValueError(name)
         ranked = sorted(found, key=lambda value: (-found[value], value))
@@ -44,3 +47,8 @@ def filled(document: Mapping[str, Any], resolved: Mapping[str, Any]) -> dict[str
         if values is not None:
             made["segments"][name]["values"] = list(values)
     return made
+
+
+def _is_name(value: str) -> bool:
+    """Whether a plan can hold it: what it could not, is of the cell `other` like every value without a name."""
+    return value not in RESERVED and value.strip() != "" and len(value) <= LONGEST and value.isprintable()
