@@ -1,4 +1,4 @@
-"""A plan that asks for the top values: they are learned from the first requests, and the sealed plan has their names."""
+"""A plan that asks for the top values: learned from the first requests, and then sealed with their names."""
 
 import contextlib
 import subprocess
@@ -57,7 +57,7 @@ def test_the_names_are_learned_under_load_and_no_request_is_lost(place):
     assert ledger["seen"] == ledger["states"]["paired"]
     assert ledger["seen"] <= load.sent - 80 + 3  # the first hundred were looked at and not shadowed
     explained = place.gnomon("check", plan, "--offline").stdout
-    assert "top" in explained
+    assert "most frequent" in explained
     verdict = place.read("decide", code=10)
     cells = {(test["segment"], test["value"]) for test in verdict["tests"]}
     assert cells in (
