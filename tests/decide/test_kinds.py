@@ -266,7 +266,7 @@ def inside(kind: str, **fields: Any) -> tuple[Gate, Cell]:
     [
         (inside("accuracy"), "Alarm: accuracy of label overall: the candidate is worse by at least 1.1 pp, which is inside the margin"),
         (inside("share", form="not_above", label='"x"'), "Alarm: share of x overall: above production's by at least 1.1 pp, which is inside the margin"),
-        (inside("loss"), "Alarm: loss of label overall: the candidate is worse by at least 1.2 % of the largest cost, which is inside the margin"),
+        (inside("loss"), "Alarm: loss of label overall: the candidate is worse by at least 1.1 % of the largest cost, which is inside the margin"),
     ],
     ids=["accuracy", "share", "loss"],
 )  # fmt: skip
