@@ -111,7 +111,7 @@ def a_tail(production: Any, candidate: Any, ratio: tuple[int, int], *, quantile:
     num, den = ratio
     slow = np.sort(a[np.isfinite(a)])[-max(1, int(4 * (1 - quantile) * len(a))) :]
     x = np.array(sorted({latency_edge(int(us)) for us in slow}), dtype=np.int64)
-    over = [np.array([*x[1:], np.inf]), x]  # the next edge, and the edge
+    over = [np.array([*x[1:], np.inf])[: len(x)], x]  # the next edge, and the edge
     return Tail(
         pairs=len(a) + lost,
         lost=lost,

@@ -1,6 +1,6 @@
 """The words of each kind of gate: what it looks at, what harm and its absence are called, what was counted."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from gnomon.decide import ratio, weighing
 from gnomon.decide.claims import PPM
@@ -182,15 +182,10 @@ _COUNTED: dict[str, Callable[[Row, Numbers, int], str | None]] = {
 
 def too_few(row: Row, alpha: float) -> str | None:
     """Of a ratio of latencies: that so few pairs cannot bound a quantile, whatever they are."""
-    if not row.is_latency_ratio or row.cell.tail is None:
+    if not row.is_latency_ratio:
         return None
+    pairs = 0 if row.cell.closed_tail is None else row.cell.closed_tail.pairs
     least = ratio.least_pairs(row, alpha)
-    if row.cell.tail.pairs >= least:
+    if pairs >= least:
         return None
-    quantile = share(row.gate.quantile_ppm or 0)
-    return f"{row.cell.tail.pairs:,} of {count(least, 'pair')}: fewer say nothing about a {quantile} quantile"
-
-
-def listed(names: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"{pairs:,} of {count(least, 'pair')}: fewer say nothing about a {share(row.gate.quantile_ppm or 0)} quantile"
