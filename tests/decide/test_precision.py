@@ -40,7 +40,8 @@ def test_an_equal_precision_passes_with_both_rates() -> None:
     assert test.upper is not None
     assert -0.05 < test.lower < 0 < test.upper
     assert test.reason.startswith(
-        "precision of fraud overall: the candidate is not worse by 5.0 pp or more: 95.0 % of what the candidate flagged "
+        "precision of fraud overall: the candidate is not worse by 5.0 pp or more: 95.0 % of what the candidate "
+        "flagged "
         "is right against 95.0 %, 2,000 units; e "
     )
 

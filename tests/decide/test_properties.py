@@ -69,8 +69,7 @@ def cells(draw: st.DrawFn, gate: Gate, *, at: tuple[str, str] = WHOLE) -> Cell:
     if gate.kind == "latency" and gate.ratio is not None:
         arm = st.lists(st.integers(0, 10**7) | st.just(float("inf")), min_size=5, max_size=5)
         tail = draw(
-            st.sampled_from([None, NO_TAIL])
-            | st.builds(a_tail, arm, arm, st.just(gate.ratio), lost=st.integers(0, 3))
+            st.sampled_from([None, NO_TAIL]) | st.builds(a_tail, arm, arm, st.just(gate.ratio), lost=st.integers(0, 3))
         )
         fields |= {"tail": tail, "closed_tail": tail}
     known = draw(st.sampled_from([0, units]))

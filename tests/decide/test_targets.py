@@ -93,9 +93,7 @@ def test_targets_do_not_count_among_the_tests_that_share_alpha() -> None:
 def test_precision_and_a_ratio_of_latencies_can_be_targets() -> None:
     flags: Histogram = ((-40, 30), (0, 1_970))
     precision = gate_of("precision", label='"fraud"', margin_ppm=50_000, id="precise")
-    latency = gate_of(
-        "latency", "at_most", output=None, quantile_ppm=990_000, ratio=(5, 4), margin_ppm=0, id="quick"
-    )
+    latency = gate_of("latency", "at_most", output=None, quantile_ppm=990_000, ratio=(5, 4), margin_ppm=0, id="quick")
     plan = structs.replace(a_plan(accuracy()), targets=(precision, latency))
     cells = [
         a_cell(EQUAL),

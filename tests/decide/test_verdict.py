@@ -12,7 +12,7 @@ from msgspec import structs
 from gnomon.decide import assess
 from gnomon.decide.recompute import differences
 from gnomon.records.evidence import AtRate, Histogram
-from gnomon.records.plan import OTHERWISE, OVERALL, Duration
+from gnomon.records.plan import OTHERWISE, Duration
 from gnomon.records.verdict import Verdict
 from gnomon.stats.betting import CAP
 from tests.decide.parts import (
@@ -31,6 +31,7 @@ from tests.decide.parts import (
     verdict_on,
 )
 from tests.evidence.trial_log import START, a_gate, a_plan
+
 
 def test_an_equal_candidate_with_enough_units_is_promoted() -> None:
     verdict = verdict_on(a_plan(accuracy()), some_evidence(a_cell(EQUAL)))
@@ -223,6 +224,7 @@ def test_any_counts_give_one_of_five_words_and_no_data_is_never_a_pass(pairs: li
 
 
 # weights -----------------------------------------------------------------------------------------------------------
+
 
 def test_one_rate_gives_the_numbers_of_the_release_before() -> None:
     """Taken from the code before there were weights."""
