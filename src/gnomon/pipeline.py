@@ -121,7 +121,8 @@ def look(settings: Settings, state: State, trial: Trial) -> Verdict:
 
     snapshot = read.snapshot(settings.log_url(trial.id))
     now_us = clock.now_us()
-    return _judge(trial, snapshot, _readings(state, trial, as_of_us=now_us), as_of_us=now_us, program=__version__)
+    readings = _readings(state, trial, as_of_us=now_us)
+    return _judge(trial, snapshot, readings, as_of_us=now_us, program=__version__, attempt=trial.attempt)
 
 
 def _readings(state: State, trial: Trial, *, as_of_us: int) -> tuple[Reading, ...]:
@@ -141,6 +142,7 @@ def _judge(
     *,
     as_of_us: int,
     program: str,
+    attempt: int,
     digest: Literal["files", "rows"] = "files",
 ) -> Verdict:
     """The verdict that these tables give at that time: of the sealed plan, and of nothing else."""
@@ -164,7 +166,15 @@ def _judge(
     except duckdb.Error as error:
         reason = str(error).splitlines()[0]
         raise IntegrityError(f"the log of {trial.id} cannot be read, a file of it is damaged: {reason}") from error
-    return decide(plan, evidence, trial=trial.id, plan_digest=trial.digest, started_us=started_us, program=program)
+    return decide(
+        plan,
+        evidence,
+        trial=trial.id,
+        plan_digest=trial.digest,
+        started_us=started_us,
+        program=program,
+        attempt=attempt,
+    )
 
 
 def record_look(settings: Settings, state: State, trial: Trial) -> Verdict:
@@ -213,6 +223,7 @@ def verify(settings: Settings, state: State, trial: Trial, verdict: Verdict, pla
         as_of_us=verdict.as_of_us,
         program=verdict.program,
         digest="files" if verdict.digest.startswith("files:") else "rows",
+        attempt=verdict.attempt,
     )
     different = recompute.differences(verdict, again)
     if different:
