@@ -38,6 +38,10 @@ class WrongShape(ReadError):
     outcome: Outcome = "wrong_shape"
 
 
+class CannotCompare(ValueError):
+    """An exchange of which no rows can be made. It is set aside as a lost pair; the words quote nothing of it."""
+
+
 class ModelProtocol(Protocol):
     """How model traffic is read."""
 
@@ -46,6 +50,19 @@ class ModelProtocol(Protocol):
 
     def read_answer(self, selector: Selector, answer: Answer) -> Any:  # noqa: ANN401  whatever JSON can hold
         """The value at `selector`.
+
+        Raises Unreadable or WrongShape.
+        """
+
+
+class Batched(Protocol):
+    """A protocol that has batches in other places than a body: tensors with a first dimension."""
+
+    def batch_of_request(self, selector: Selector, request: Request) -> Any:  # noqa: ANN401  a list, or MISSING
+        """The elements at `selector` along their first dimension, or MISSING. Never raises for what a client sent."""
+
+    def batch_of_answer(self, selector: Selector, answer: Answer) -> list[Any]:
+        """The elements at `selector` along their first dimension.
 
         Raises Unreadable or WrongShape.
         """

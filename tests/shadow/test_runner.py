@@ -50,7 +50,7 @@ def running(folder, plan_document, *, flush_us=50_000, patience=5.0, plan=None, 
         runner = Runner(
             plan,
             Inbox(folder / "inbox.db", trial="t.1"),
-            Comparing(plan).row,
+            Comparing(plan).rows,
             a_config(folder, plan_document, flush_us=flush_us, **settings),
             clock=clock.steady(),
         )
