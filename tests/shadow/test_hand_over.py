@@ -31,9 +31,9 @@ from tests.shadow.parts import (
     ledger,
     logged,
     now_us,
+    running,
     wait_for,
 )
-from tests.shadow.test_runner import running
 
 SECRET = b"4111-1111-1111"
 
