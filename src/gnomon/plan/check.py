@@ -90,7 +90,7 @@ def _evidence(plan: Plan) -> Iterator[str]:
         by = str(plan.truth.key) if plan.truth.key else "the exchange id (x-gnomon-id)"
         late = show_duration(plan.truth.expected_within_us)
         yield f"Truth finds its request by {by}; what has not come after {late} is taken as the worst case."
-    if not any(gate.kind == "accuracy" for gate in plan.gates):
+    if not any(gate.needs_truth for gate in plan.gates):
         yield "No gate looks at truth: a promotion means an equivalent replacement; correctness is not measured."
 
 
