@@ -18,8 +18,8 @@ class Work:
     """One exchange from its arrival to its end."""
 
     __slots__ = (
-        "absent", "answer", "call", "dropped", "late", "observation", "outgoing", "request", "seq", "twin", "twin_call",
-        "twin_drawn", "twin_open",
+        "absent", "answer", "call", "customs", "dropped", "late", "observation", "outgoing", "request", "seq", "twin",
+        "twin_call", "twin_drawn", "twin_open",
     )  # fmt: skip
 
     def __init__(self, request: Request, answer: Answer | None = None, *, seq: int = 0, late: bool = False) -> None:
@@ -36,6 +36,8 @@ class Work:
         self.outgoing: Outgoing | None = None
         """What is called; None: its turn has not come."""
         self.dropped = False
+        self.customs: tuple[float | None, ...] | None = None
+        """What the custom gates say; None: they have not been asked."""
         self.twin_drawn = False
         self.twin_open = False
         """Its twin waits for its call, or for the end of it."""

@@ -18,10 +18,11 @@ from gnomon.clock import Clock
 from gnomon.ports import CannotCompare
 from gnomon.records.frames import Answer, Exchange, Request, Settled
 from gnomon.records.plan import Arm, Plan
-from gnomon.records.process import RunnerConfig
+from gnomon.records.process import PROBE_EPOCH, RunnerConfig
 from gnomon.shadow.batches import Item, Result, Row
 from gnomon.shadow.candidate import Caller
 from gnomon.shadow.commits import Commits
+from gnomon.shadow.customs import Customs
 from gnomon.shadow.faults import Faults
 from gnomon.shadow.flush import Flush
 from gnomon.shadow.health import Health
@@ -32,10 +33,12 @@ from gnomon.shadow.queue import WINDOW, Queue, Work
 from gnomon.shadow.twin import drawing
 
 MakeRows = Callable[..., list[Row]]
-"""`compare.Comparing(plan).rows`: (request, production, candidate or None, *, late, absent, twin) to its rows."""
+"""`compare.Comparing(plan).rows`: what came of an exchange to its rows, one or one for each instance."""
 
 HELD: Final = 50_000
 """Finished exchanges in memory that the log could not take; then no more calls are made."""
+JUDGED: Final = 256
+"""Pairs that wait for a custom gate; then no more calls are made."""
 UNCOMMITTED: Final = 8 << 20
 """Bytes that have come and are not committed; then no more is read."""
 LEAVING_SECONDS: Final = 5.0
@@ -79,6 +82,7 @@ class Runner:
         self._committing = Commits(inbox, committed=self._committed)
         self.intake = Intake(self, trial=inbox.trial)
         self._faults = Faults()
+        self._customs = Customs([each.custom for each in plan.customs if each.custom is not None])
         self._health = Health(
             Path(config.facts_file) if config.facts_file else None, clock=clock, twins=self._twin is not None
         )
@@ -100,6 +104,7 @@ class Runner:
         }
         if self._config.probe_url:
             self._callers[PROBE] = self._probes(self._config.probe_url)
+        await self._customs.start()
         self._committing.start()
         self._place = await self._flushing.recover()
         self._pump()
@@ -135,16 +140,19 @@ class Runner:
         await self._until(lambda: not self.intake.connections, LEAVING_SECONDS)
         self.intake.close()
         self._pump()
-        await self._until(
-            lambda: not (self._in_flight or self._twins or self._queue.waiting or self._queue.backlog), patience
-        )
+        await self._until(lambda: not (self._busy or self._queue.waiting or self._queue.backlog), patience)
         self._stopping = True
+        self._customs.stop()
         for caller in self._callers.values():
             caller.close()
         await self._flushing.stop()
         await self._committing.stop()
         await self._health.stop()
         self._inbox.close()
+
+    @property
+    def _busy(self) -> bool:
+        return bool(self._in_flight or self._twins or self._customs.waiting)
 
     async def _until(self, done: Callable[[], bool], seconds: float) -> None:
         loop = asyncio.get_running_loop()
@@ -229,13 +237,11 @@ class Runner:
 
     def _pump(self) -> None:
         """Begin as many calls as may be in flight. A twin's comes first: its exchange is under way already."""
-        waiting, limit = self._queue.waiting, self._plan.fork.in_flight
-        while self._in_flight < limit and self._flushing.held < HELD and not self._stopping:
+        waiting = self._queue.waiting
+        while (waiting or self._twins) and self._has_room():
             if self._twins:
                 self._call_twin(self._twins.popleft())
                 continue
-            if not waiting:
-                break
             work = waiting.popleft()
             if work.dropped:
                 continue
@@ -253,6 +259,14 @@ class Runner:
                 self._twins.append(work)
         if self._queue.hungry and self._refilling is None and not self._stopping:
             self._refilling = asyncio.get_running_loop().create_task(self._refill())
+
+    def _has_room(self) -> bool:
+        return (
+            self._in_flight < self._plan.fork.in_flight
+            and self._flushing.held < HELD
+            and self._customs.waiting < JUDGED
+            and not self._stopping
+        )
 
     def _expired(self, work: Work) -> bool:
         return self._clock() - work.request.time_us > self._plan.fork.expires_after_us
@@ -324,8 +338,12 @@ class Runner:
         self._pump()
 
     def _finish(self, work: Work) -> None:
-        """Compare, and give the result to the next commit and to the open batch."""
+        """Compare, and give the result to the next commit and to the open batch; before that, ask the custom gates."""
         assert work.answer is not None
+        if self._customs and work.customs is None and _both_answered(work):
+            assert work.observation is not None
+            self._customs.ask(work.request, work.answer, work.observation, partial(self._judged, work))
+            return
         if work.twin_drawn:
             self._health.twin(work.twin)
         try:
@@ -340,6 +358,11 @@ class Runner:
         self._place += 1
         batch = self._flushing.add(Item(self._place, work.seq, work.request, work.answer, result), len(content))
         self._committing.group.finished.append(Finished(self._place, batch, work.seq, content))
+
+    def _judged(self, work: Work, said: tuple[float | None, ...]) -> None:
+        work.customs = said
+        self._finish(work)
+        self._pump()
 
     def _result(self, work: Work, production: Answer) -> tuple[Result, bytes] | None:
         """How it ended, and the same as the inbox holds it; None: no row can be made.
@@ -358,7 +381,15 @@ class Runner:
             (_unread(production), blamed, twin),
         ):
             try:
-                rows = self._rows(work.request, ours, theirs, late=work.late, absent=work.absent or "", twin=second)
+                rows = self._rows(
+                    work.request,
+                    ours,
+                    theirs,
+                    late=work.late,
+                    absent=work.absent or "",
+                    twin=second,
+                    customs=work.customs or (),
+                )
                 result = Result(candidate, rows[0], work.rewritten, rows[1:])
                 return result, _encode(result)
             except CannotCompare:
@@ -366,6 +397,13 @@ class Runner:
             except Exception as error:  # noqa: BLE001  a plugin's: it may cost its pair, never the runner
                 self._faults.say(error, f"a comparison failed, first of exchange {work.request.id.hex()}:")
         return None
+
+
+def _both_answered(work: Work) -> bool:
+    """Whether there is a pair of the trial to ask a custom gate about: an arm that failed is judged without it."""
+    ours, theirs, request = work.answer, work.observation, work.request
+    mine = request.serving == "production" and request.epoch != PROBE_EPOCH and work.absent is None
+    return mine and ours is not None and theirs is not None and ours.outcome == theirs.outcome == "ok"
 
 
 def _unread(answer: Answer) -> Answer:
