@@ -322,7 +322,7 @@ def counter_file(folder, instance, *, epoch=1, frontier_us=0, **counts):
 
 
 @contextmanager
-def running(folder, plan_document, *, flush_us=50_000, patience=5.0, plan=None, **settings):
+def running(folder, plan_document, *, flush_us=50_000, patience=5.0, plan=None, now=None, **settings):
     """A runner in a thread, drained at the end."""
     plan = plan or load.from_document(plan_document)
     ready, stop, failures = threading.Event(), threading.Event(), []
@@ -333,7 +333,7 @@ def running(folder, plan_document, *, flush_us=50_000, patience=5.0, plan=None, 
             Inbox(folder / "inbox.db", trial="t.1"),
             Comparing(plan).rows,
             a_config(folder, plan_document, flush_us=flush_us, **settings),
-            clock=clock.steady(),
+            clock=now or clock.steady(),
         )
         await runner.start(folder / "runner.sock")
         ready.set()
