@@ -47,6 +47,7 @@ class Comparing:
         self._twins = bool(plan.fork.twin)
         self._customs = len(plan.customs)
         self._instances = None if plan.unit.instances is None else Instances(plan, self._protocol)
+        self._plain = not (self._twins or self._customs or self._instances)
 
     def rows(
         self,
@@ -69,7 +70,7 @@ class Comparing:
         count = 1 if self._instances is None else self._instances.count(request)
         outcome, values = self._read(production, count)
         shadow_outcome, shadow_values = (None, None) if candidate is None else self._read(candidate, count)
-        keys = self._keys(request, count)
+        keys = None if self._instances is None else self._keys(request, count)
         head: Row = [
             request.id.hex(),
             request.time_us,
@@ -79,7 +80,7 @@ class Comparing:
             absent if candidate is None else "paired",
             late,
             self._named(self._plan.unit.cluster, request),
-            keys[0],
+            self._named(self._key, request) if keys is None else keys[0],
             outcome,
             shadow_outcome,
             production.latency_us if outcome in _ANSWERED else None,
@@ -89,6 +90,9 @@ class Comparing:
             else None,
         ]
         head.extend([segment_value(self._protocol, segment, request) for segment in self._plan.segments])
+        if self._plain:
+            self._add_outputs(head, values[0] if values else None, shadow_values[0] if shadow_values else None)
+            return [head]
         said: list[float | None] = [None] * self._customs
         if values and shadow_values:  # an arm that failed is the worst case, whatever a function says of it
             said[: len(customs)] = customs
@@ -96,8 +100,9 @@ class Comparing:
         second_outcome, second_values = (None, None) if twin is None else self._read(twin, count)
         for number in range(count):
             ours = values[number] if values else None
-            row = head.copy() if count > 1 else head
-            row[_KEY] = keys[number]
+            row = head.copy()
+            if keys is not None:
+                row[_KEY] = keys[number]
             self._add_outputs(row, ours, shadow_values[number] if shadow_values else None)
             if self._twins:
                 row += (second_outcome, None if twin is None else repeated(twin.headers))
@@ -148,7 +153,7 @@ class Comparing:
     def _keys(self, request: Request, count: int) -> list[str | None]:
         """The truth's key of each instance."""
         if self._key is None or self._instances is None:
-            return [self._named(self._key, request)] * count
+            return [None] * count
         return [_text(value) for value in self._instances.named(self._key, request, count)]
 
     def _named(self, selector: Selector | None, request: Request) -> str | None:
