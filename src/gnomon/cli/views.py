@@ -145,6 +145,18 @@ def probes_line(probes: list[dict[str, Any]]) -> str:
     return f"{whole} of {len(probes)} came through, the last at {when(max(each['time_us'] for each in probes))}"
 
 
+def twins_line(twins: dict[str, Any]) -> str:
+    """How often production was asked a second time since the runner started, and what became of it."""
+    parts = [f"{twins['made']:,} of {twins['drawn']:,} drawn were made"]
+    if twins["missed"]:
+        parts.append(f"{twins['missed']:,} found no room in the budget, which is no random choice")
+    if twins["failed"]:
+        parts.append(f"{twins['failed']:,} failed")
+    if twins["repeated"]:
+        parts.append(f"{twins['repeated']:,} came from a cache and say nothing about noise")
+    return "; ".join(parts)
+
+
 def _status(now: dict[str, Any]) -> RenderableType:
     verdict, paused = now["verdict"], now["paused"]
     facts = Table.grid(padding=(0, 2))
@@ -164,6 +176,7 @@ def _status(now: dict[str, Any]) -> RenderableType:
         *((f"{each['arm']} is", f"{each['shown']}, read at {when(each['time_us'])}") for each in now["identities"]),
         ("sampled", sampling_line(now["sampling"])),
         ("inbox", inbox_line(now["inbox"])),
+        *([("twins", twins_line(now["twins"]))] if now.get("twins") else []),
         *(("problem", problem) for problem in now["problems"]),
         ("log up to", none if lag is None else f"{when(now['watermark_us'])}, {lag:,.1f} s ago"),
         ("probes", probes_line(now["probes"])),
