@@ -4,7 +4,7 @@ A criterion is one claim with one form; `share` with its `within` is two. What i
 the smallest step in which its D is counted, is fixed here within `gnomon: 1`: both move the bets.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd
@@ -42,14 +42,17 @@ DISAGREEMENT: Final[dict[str, int]] = {
     "error_rate": 10_000,
     "recall": 100_000,
     "precision": 100_000,
-    "loss": 50_000,
-    "numeric": 10_000,
-    "field": 50_000,
+    "loss": 100_000,
+    "numeric": 200_000,
+    "field": 200_000,
     "refusal_rate": 20_000,
-    "cost": 10_000,
-    "custom": 50_000,
+    "cost": 200_000,
+    "custom": 200_000,
 }
 """Expected disagreement of a paired gate when nothing is said. Fixed within `gnomon: 1`: it moves the bets."""
+
+PARTS: Final[dict[str, int]] = {"loss": 2, "numeric": 4, "cost": 4, "custom": 4}
+"""Of a D that is no -1, 0 or 1: how often a typical difference goes into the largest. A document's is a field."""
 
 FINEST: Final = 25
 """Steps of a D that is no small fraction: it is counted in thousandths, so that rounding eats no margin."""
@@ -160,8 +163,9 @@ def expectation(
 
     The gate's own `expect` comes first, by cell and then in general; the plan's is for accuracy gates; then the
     defaults (docs/plan.md). Gates against a fixed limit can only lose, so their difference is minus the disagreement.
-    For a ratio of error rates, the disagreement is how often one arm fails alone, and the difference is that of two
-    arms that fail equally often, five times in four as often as the disagreement: (n - d)/n of that rate.
+    For a ratio n/d of error rates, the disagreement is how often one of the arms or both fail. The difference is that
+    of two arms that fail equally often, in two thirds of it (half of an arm's failures are the other's too): it is
+    (n - d)/n of that rate.
     """
     kind, form = criterion.kind, criterion.form
     said = [each for each in (criterion.said.expect, everywhere if kind == "accuracy" else None) if each is not None]
@@ -174,13 +178,17 @@ def expectation(
         disagreement = DISAGREEMENT[kind]
     ratio = ratio_of(criterion.said)
     if ratio is not None:
-        return disagreement, disagreement * 5 * (ratio[0] - ratio[1]) // (4 * ratio[0])
+        return disagreement, disagreement * 2 * (ratio[0] - ratio[1]) // (3 * ratio[0])
     # a plan-wide difference of 0 says "as good", which is nothing that a gate for "better" could expect
     relevant = said[:1] if form == "better_than" and criterion.said.expect else ([] if form == "better_than" else said)
     difference = next((each.difference for each in relevant if each.difference is not None), None)
     if difference is None:
-        difference = disagreement // 4 if form == "better_than" else 0
+        difference = disagreement // (4 * _parts_of(criterion.said, kind)) if form == "better_than" else 0
     return disagreement, difference
+
+
+def _parts_of(said: AnyGate, kind: GateKind) -> int:
+    return len(said.of) if isinstance(said, FieldModel) else PARTS.get(kind, 1)
 
 
 def _disagreement(said: list[ExpectModel], place: cells.Place) -> int | None:
@@ -228,14 +236,11 @@ def _parts(ppm: int, grid: int) -> int:
     return whole // gcd(whole, grid)
 
 
-What = Callable[[Criterion], str | None]
-
-
 def ids(of: list[Criterion], model: PlanModel) -> list[str]:
     """The kind; with what it looks at, then the form, then a number, as far as that is needed to tell them apart."""
     kinds = [each.kind for each in of]
     named = [
-        f"{each.kind}:{what}" if (what := _what(each, model)) and kinds.count(each.kind) > 1 else str(each.kind)
+        f"{each.kind}:{what}" if kinds.count(each.kind) > 1 and (what := _what(each, of, model)) else str(each.kind)
         for each in of
     ]
     formed = [f"{name}:{each.form}" if named.count(name) > 1 else name for name, each in zip(named, of, strict=True)]
@@ -248,7 +253,7 @@ def _numbered(names: list[str]) -> Iterator[str]:
         yield f"{name}:{before + 1}" if before else name
 
 
-def _what(criterion: Criterion, model: PlanModel) -> str | None:
+def _what(criterion: Criterion, of: list[Criterion], model: PlanModel) -> str | None:
     said = criterion.said
     if isinstance(said, CustomModel):
         return said.function.rpartition(":")[2]
@@ -257,4 +262,5 @@ def _what(criterion: Criterion, model: PlanModel) -> str | None:
     label, output = label_of(said), output_of(said, model)
     if label is None:
         return output
-    return labels.show(label) if len(model.output) == 1 else f"{output}={labels.show(label)}"
+    named = {output_of(each.said, model) for each in of if (each.kind, label_of(each.said)) == (criterion.kind, label)}
+    return labels.show(label) if len(named) == 1 else f"{output}={labels.show(label)}"

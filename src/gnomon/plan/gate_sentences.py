@@ -22,11 +22,11 @@ from gnomon.records.plan import Test
 
 def claim(criterion: Criterion, model: PlanModel, tests: list[Test]) -> str:
     """What must be shown, without a full stop and without the place."""
-    return _CLAIMS[criterion.kind](criterion, model, _limit(tests))
+    return _CLAIMS[criterion.kind](criterion, model, _limit(tests, _UNITS.get(criterion.kind, "pp")))
 
 
-def _limit(tests: list[Test]) -> str:
-    margins = [show_share(margin, "pp") for margin in sorted({test.margin_ppm for test in tests})]
+def _limit(tests: list[Test], unit: str) -> str:
+    margins = [show_share(margin, unit) for margin in sorted({test.margin_ppm for test in tests})]
     return margins[0] if len(margins) == 1 else f"{margins[0]} to {margins[-1]} (by cell)"
 
 
@@ -140,6 +140,9 @@ def _custom(criterion: Criterion, _model: PlanModel, limit: str) -> str:
     better = "better than production" if criterion.form == "better_than" else f"at most {limit} worse than production"
     return f"By the function {said.function}, the candidate is {better} in the mean"
 
+
+_UNITS: Final = {"loss": "%", "numeric": "%", "cost": "%"}
+"""What a margin of a share of something is shown in."""
 
 _CLAIMS: Final[dict[str, Callable[[Criterion, PlanModel, str], str]]] = {
     "accuracy": _accuracy,

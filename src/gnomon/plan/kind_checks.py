@@ -182,14 +182,17 @@ def _code(path: Path, said: CustomModel) -> Iterator[Finding]:
         _, digest = plugins.gate(said.function)
     except GnomonError as error:
         found, _, do = str(error).rpartition("; ")
+        if ":" not in said.function:
+            do = f"{do}; write module:function, or install the plugin that has it"
         yield Finding((*path, "function"), found or do, do if found else "name a function that can be imported")
         return
     if said.digest is None:
         found = "is missing: what the function does must be sealed with the plan"
         yield Finding((*path, "digest"), found, f'write digest: "{digest}"')
     elif said.digest != digest:
-        found = f"is not that of the code: found {said.digest}, the source file of {said.function} has {digest}"
-        do = f'write digest: "{digest}" in a new plan; a trial that was sealed with the old one needs the old code back'
+        found = f"is not that of the code: found {said.digest}, and the source file of {said.function} has {digest}"
+        new = f'write digest: "{digest}" if the plan is not sealed yet'
+        do = f"{new}; if it is, its code has changed since: put the old code back, or begin a new trial"
         yield Finding((*path, "digest"), found, do)
 
 

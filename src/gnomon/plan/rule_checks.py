@@ -17,8 +17,11 @@ NOT_HYBRID: Final = frozenset({"precision", "numeric", "loss", "field", "cost", 
 
 def repeated(shape: Shape) -> Iterator[Finding]:
     """A class that is asked for twice in the same way, and a target that says what a gate says."""
-    gates = [(("gates", index), item) for index, item in enumerate(shape.model.gates)]
-    targets = [(("targets", index), item) for index, item in enumerate(shape.model.targets)]
+    whole = (each for each in enumerate(shape.model.gates) if each[0] not in shape.broken_gates)
+    gates: list[tuple[Path, GateModel]] = [(("gates", index), item) for index, item in whole]
+    targets: list[tuple[Path, GateModel]] = [
+        (("targets", index), item) for index, item in enumerate(shape.model.targets)
+    ]
     for section in (gates, targets):
         seen: dict[Any, Path] = {}
         for path, item in section:
@@ -53,6 +56,9 @@ def hybrid(shape: Shape) -> Iterator[Finding]:
         return
     if said.overall is None and said.every_segment is None:
         yield Finding(("hybrid",), "declares nothing", "leave it out, or name overall or every_segment")
+    if said.every_segment is not None and "segments" not in shape.broken and not shape.model.segments:
+        found = "speaks of every segment, and none is declared"
+        yield Finding(("hybrid", "every_segment"), found, "take it out, or declare segments")
     if "duration" not in shape.broken and shape.model.duration.deadline is None:
         found = "is a test at the deadline, and the plan has none"
         yield Finding(("hybrid",), found, "add duration.deadline, or leave hybrid out")
@@ -158,7 +164,7 @@ def _starred(path: Path, selector: Selector, example: str) -> Iterator[Finding]:
         yield Finding(path, found, f"take a place in the body, such as {example}")
     elif stars != 1:
         count = "none" if not stars else f"{stars} of them"
-        found = f"must hold one * for the position in the batch, found {count} in {selector}"
+        found = f"must hold one * for the position, found {count} in {selector}"
         yield Finding(path, found, f"write it such as {example}")
 
 
@@ -173,7 +179,7 @@ def capacity(shape: Shape) -> Iterator[Finding]:
 
 
 CHECKS: Final[tuple[tuple[tuple[str, ...], Callable[[Shape], Iterator[Finding]]], ...]] = (
-    (("gates", "targets"), repeated),
+    (("gates", "targets", "output"), repeated),
     (("hybrid",), hybrid),
     (("truth", "output"), available),
     ((), instances),
