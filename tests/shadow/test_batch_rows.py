@@ -5,7 +5,7 @@ import json
 import pytest
 
 from gnomon.compare import Comparing, instances
-from gnomon.log import read, tables
+from gnomon.log import compact, read, tables
 from gnomon.shadow import batches, flush
 from gnomon.shadow.inbox import Inbox
 from tests.shadow.parts import Gateway, Model, a_plan, a_request, an_answer, ledger, logged, reply, running, wait_for
@@ -152,3 +152,17 @@ def test_a_flush_comes_before_its_time_when_the_instances_are_many(tmp_path, mod
         gateway.exchange(a_batch(9), said(9))
         gateway.exchange(a_batch(1), said(1))
         wait_for(lambda: len(logged(tmp_path)) == 10)
+
+
+def test_merging_files_keeps_every_row_of_every_batch(tmp_path, model, monkeypatch):
+    monkeypatch.setattr(compact, "MANY", 2)
+    monkeypatch.setattr(flush, "ROWS", 3)
+    with running(tmp_path, {}, plan=planned(model)) as socket, Gateway(socket) as gateway:
+        for number in range(8):
+            gateway.exchange(a_batch(3), said(3))
+            gateway.await_acks()
+            wait_for(lambda number=number: len(logged(tmp_path)) == 3 * (number + 1))
+    before = sorted(logged(tmp_path), key=lambda row: (row["id"], row["instance"]))
+    assert compact.compact(str(tmp_path / "log"), "comparisons") > 0
+    assert sorted(logged(tmp_path), key=lambda row: (row["id"], row["instance"])) == before
+    assert len(before) == 24
