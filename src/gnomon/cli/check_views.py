@@ -105,9 +105,11 @@ def _legend(sizing: Sizing) -> str:
         if sizing.horizon_days is None
         else f" Finds: the smallest harm that is rejected with 80 % after {words.days(sizing.horizon_days)}."
     )
-    needs = " A share with > is what the cell needs by the deadline." if any(
-        row.share_needed is not None for row in sizing.tests
-    ) else ""
+    needs = (
+        " A share with > is what the cell needs by the deadline."
+        if any(row.share_needed is not None for row in sizing.tests)
+        else ""
+    )
     return f"Units are settled ones, labels those for 80 %.{harm}{needs}"
 
 
@@ -125,17 +127,29 @@ def rehearsal(found: Rehearsal) -> None:
     out = console()
     table = Table(box=None, pad_edge=False, padding=(0, 1), title_justify="left", title_style="bold")
     table.title = f"Rehearsal: {found.trials:,} trials of each, {found.looks} looks in {words.days(found.days)}, seed {found.seed}"
-    table.add_column("if the candidate is", overflow="fold", max_width=46)
+    table.add_column("if the candidate is", overflow="fold", max_width=52)
     for name in ("promoted", "rejected", "open", "median", ""):
         table.add_column(name, justify="right", no_wrap=True)
     for case in found.cases:
         median = "-" if case.median_days is None else words.days(case.median_days)
         table.add_row(
-            case.name, _rate(case.promoted, found), _rate(case.rejected, found), words.percent(case.undecided), median,
+            case.name,
+            _rate(case.promoted, found),
+            _rate(case.rejected, found),
+            words.percent(case.undecided),
+            median,
             _judged(case),
         )
     out.print()
     out.print(table)
+    out.print(
+        Text(
+            f"{found.confirmed:,} of {found.ended:,} ends were decided on evidence; e-values alone said the same.",
+            "dim",
+        )
+        if found.confirmed < found.ended
+        else Text(f"All {found.ended:,} ends were decided on evidence.", "dim")
+    )
     for line in found.notes:
         out.print(Text(line, style="dim"))
 

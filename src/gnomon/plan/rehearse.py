@@ -67,6 +67,10 @@ class Rehearsal(Record, frozen=True, kw_only=True):
     days: float
     """Of request time, to the last look."""
     cases: tuple[Case, ...]
+    ended: int
+    """Trials that were promoted or rejected, over all cases."""
+    confirmed: int
+    """Of them: by the decision itself, on evidence. The e-values of the others say the same, as they did of these."""
     left_out: tuple[str, ...]
     """Gates that are not rehearsed, because they are not about counts of one D."""
     notes: tuple[str, ...]
@@ -157,7 +161,7 @@ def look_days(plan: Plan, horizon: float) -> tuple[float, ...]:
 
 
 def scenarios(plan: Plan, known: Traffic, claims: Sequence[Claim]) -> list[Scenario]:
-    """An equal candidate, the planned one, and for each gate one at, two and three times its margin in its smallest
+    """An equal candidate, the planned one, and for each gate one at, at two and at three times its limit in its smallest
     cell, everything else as planned.
     """
     every = [(gate, test) for gate in plan.gates for test in gate.tests]
@@ -174,11 +178,14 @@ def scenarios(plan: Plan, known: Traffic, claims: Sequence[Claim]) -> list[Scena
             mean = _worse(gate, claim, times)
             if mean <= claim.bottom * (1 - _THOUSANDTHS):
                 continue
-            truth = planned | {place: _moved(about[place], mean, each) for place, each in planned.items() if _planted(place, gate, test)}
-            where = OVERALL if test.segment == OVERALL else f"in {test.cell}"
-            how = "at its limit" if times == 1 else f"{times} x beyond it"
+            truth = planned | {
+                place: _moved(about[place], mean, each)
+                for place, each in planned.items()
+                if _planted(place, gate, test)
+            }
+            how = "at the limit" if times == 1 else f"{times} x the limit"
             found.append(
-                Scenario(f"{gate.id} {where}: {how}", "margin" if times == 1 else "worse", truth, gate.id, test)
+                Scenario(f"{gate.id}, {test.cell}: {how}", "margin" if times == 1 else "worse", truth, gate.id, test)
             )
     return found
 
@@ -189,9 +196,7 @@ def smallest(gate: Gate, known: Traffic) -> Test:
     return min(alive, key=lambda test: (known.share(test) or 0.0, test.cell))
 
 
-def draw(
-    plan: Plan, known: Traffic, scenario: Scenario, gate: Gate, claims: dict[str, Claim], trials: int
-) -> Drawn:
+def draw(plan: Plan, known: Traffic, scenario: Scenario, gate: Gate, claims: dict[str, Claim], trials: int) -> Drawn:
     """The empty counts of one gate, ready to grow. `claims` are by cell."""
     first = next(iter(claims.values()))
     truth = {cell: outcomes for (id_, cell), outcomes in scenario.truth.items() if id_ == gate.id}
@@ -311,3 +316,17 @@ def _thinned(plan: Plan, known: Traffic, gate: Gate) -> float:
     sampled = min(plan.fork.rates.values()) / ONE if mix is None else mean_rate(mix)
     return (units_per_request(plan, known, gate, test) or 0.0) / sampled
 
+
+def notes(plan: Plan, known: Traffic, left_out: Sequence[str], *, alpha: float) -> list[str]:
+    """What the rehearsal is, and what it is not."""
+    found = [
+        f"Wrong are promotions of a candidate at or beyond a limit, and rejections of an equal one: at most "
+        f"{100 * alpha:g} % each, whatever is expected."
+    ]
+    if left_out:
+        found.append(f"Left out, as no counts of one D are behind them: {', '.join(left_out)}.")
+    if mixture(plan, known, OVERALL, "") is None:
+        found.append("All requests are drawn at the lowest rate, as the shares of the strata are not known.")
+    if len(plan.gates) > 1:
+        found.append("Gates are drawn independently of each other; nothing is lost and no truth is missing.")
+    return found
