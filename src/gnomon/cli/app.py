@@ -92,7 +92,12 @@ app.command()(checking.check)
 
 
 @app.command()
-def serve(plan: PlanFile) -> None:
+def serve(
+    plan: PlanFile,
+    pilot: Annotated[
+        str, typer.Option(help="Trial whose log names the values of `top` segments; else the first requests do.")
+    ] = "",
+) -> None:
     """Seal the plan and run the trial: gateway, runner, admin port. Ctrl-C drains; SIGHUP replaces the gateways."""
     import asyncio
 
@@ -111,7 +116,7 @@ def serve(plan: PlanFile) -> None:
         typer.echo("ready; Ctrl-C drains and ends")
         sys.stdout.flush()
 
-    asyncio.run(run(settings, plan, reload=settings_module.load, say=say, announce=announce))
+    asyncio.run(run(settings, plan, reload=settings_module.load, say=say, announce=announce, pilot=pilot))
 
 
 @app.command()
