@@ -1,11 +1,15 @@
 """`gnomon check`: a plan in sentences, its problems, its two models, and what it takes."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gnomon.cli.common import AsJson, PlanFile, builtin, opened, put
+
+if TYPE_CHECKING:
+    from gnomon.plan.traffic import Pilot
+    from gnomon.records.plan import Plan
 
 Rate = Annotated[
     str, typer.Option(help="Requests that come on the plan's routes: 5/s, 300/min, 1000/h, 20k/d.", metavar="RATE")
@@ -28,7 +32,7 @@ Trials = Annotated[int, typer.Option(min=20, max=100_000, help="Simulated trials
 Seed = Annotated[int, typer.Option(min=0, help="Of the simulated trials.")]
 
 
-def check(
+def check(  # noqa: PLR0917  each is an option
     plan: PlanFile,
     as_json: AsJson = False,
     offline: Annotated[bool, typer.Option("--offline", help="Do not call the models.")] = False,
@@ -48,7 +52,7 @@ def check(
 
     loaded = load.read(plan)
     per_day = traffic.rate(rate) if rate else None
-    seen = _pilot(loaded.plan, pilot) if pilot else None
+    seen = _read_pilot(loaded.plan, pilot) if pilot else None
     known = traffic.traffic(loaded.plan, per_day=per_day, shares=share or (), pilot=seen)
     sizing = forecast.size(loaded.plan, known, price=price)
     endpoints = [] if offline else checks.call_endpoints(loaded.plan, ca_file=_authorities())
@@ -81,3 +85,19 @@ def check(
     if not sizing.reachable:
         typer.echo(views.hopeless(loaded.plan, sizing), err=True)
         raise typer.Exit(2)
+
+
+def _read_pilot(plan: "Plan", name: str) -> "Pilot":
+    from gnomon import clock, pipeline
+    from gnomon.forecast.pilot import pilot as read
+
+    with opened(name) as (settings, _, trial):
+        return read(plan, trial, pipeline.plan_of(trial), settings.log_url(trial.id), now_us=clock.now_us())
+
+
+def _authorities() -> Path | None:
+    from gnomon import settings as settings_module
+
+    settings = settings_module.load()
+    settings.check_authorities()
+    return settings.ca_file

@@ -49,10 +49,21 @@ def hopeless(plan: Plan, sizing: Sizing) -> str:
 def _table(plan: Plan, sizing: Sizing) -> Table:
     coming = "" if sizing.requests_per_day is None else f" at {sizing.requests_per_day:,.0f} requests a day"
     table = Table(box=None, pad_edge=False, padding=(0, 1), title_justify="left", title_style="bold")
-    table.title = f"What it takes{coming}, for 50, 80 and 90 % power"
-    table.add_column("gate and cell", overflow="fold", max_width=30)
-    for name in ("share", "units 50 %", "80 %", "90 %", "labels", "days 50 %", "80 %", "90 %", "finds"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table.title = f"What it takes{coming}, for a chance of 50, 80 and 90 % to be promoted"
+    table.add_column("gate\n  cell", overflow="fold", max_width=32)
+    heads = (
+        "share",
+        "units\n50 %",
+        "\n80 %",
+        "\n90 %",
+        "labels\n80 %",
+        "days\n50 %",
+        "\n80 %",
+        "\n90 %",
+        "finds\n80 %",
+    )
+    for head in heads:
+        table.add_column(head, justify="right", no_wrap=True)
     for gate, rows in groupby(sizing.tests, key=lambda row: (row.gate, row.soft)):
         table.add_row(Text(f"{gate[0]}{' (target)' if gate[1] else ''}", style="bold"))
         for cell, row in _rows(list(rows)):
@@ -126,7 +137,8 @@ def rehearsal(found: Rehearsal) -> None:
     """What the plan decides on drawn counts."""
     out = console()
     table = Table(box=None, pad_edge=False, padding=(0, 1), title_justify="left", title_style="bold")
-    table.title = f"Rehearsal: {found.trials:,} trials of each, {found.looks} looks in {words.days(found.days)}, seed {found.seed}"
+    when = f"{found.looks} looks in {words.days(found.days)}"
+    table.title = f"Rehearsal: {found.trials:,} trials of each, {when}, seed {found.seed}"
     table.add_column("if the candidate is", overflow="fold", max_width=52)
     for name in ("promoted", "rejected", "open", "median", ""):
         table.add_column(name, justify="right", no_wrap=True)

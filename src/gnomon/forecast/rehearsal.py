@@ -1,9 +1,9 @@
 """Rehearsal: trials of drawn counts, looked at and decided like real ones.
 
-At every look the e-values of all trials are computed at once, by the public functions of `gnomon.stats`. A trial in which
-they are enough for an end is given to `gnomon.decide` as evidence, and its verdict counts: the first CONFIRMED of each
-kind of candidate. As long as every verdict is what the e-values say, the others are taken from the e-values (a decision
-computes all intervals and sentences too, a few milliseconds each); after the first that is not, every one is decided.
+At every look the e-values of all trials are computed at once, by the public functions of `gnomon.stats`. A trial in
+which they are enough for an end is given to `gnomon.decide` as evidence, and its verdict counts: the first CONFIRMED of
+each kind of candidate. As long as every verdict is what the e-values say, the others are taken from the e-values (a
+decision computes all intervals and sentences too, some milliseconds each); after the first that is not, all are decided.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ from gnomon.plan.sized import Sizing
 from gnomon.plan.traffic import Traffic
 from gnomon.plan.units import DURATIONS, PPM
 from gnomon.records.evidence import AtRate, Cell, Evidence, Histogram
-from gnomon.records.plan import Gate, Plan, Test
+from gnomon.records.plan import Plan, Test
 from gnomon.stats import betting
 from gnomon.stats.betting import Claim
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from scipy import special
 
-from gnomon.plan.traffic import Seen, Traffic, mean_rate, mixture
+from gnomon.plan.traffic import Seen, Traffic, mean_rate, mixture, sampled
 from gnomon.plan.units import ONE, PPM
 from gnomon.records.plan import OVERALL, Gate, Plan, Test
 from gnomon.stats import planning
@@ -132,9 +132,9 @@ def weighted(plan: Plan, known: Traffic, test: Test, claim: Claim, outcomes: Out
     lowest = min(plan.fork.rates.values())
     if mix is None or (len(mix) == 1 and mix[0][0] == lowest):
         return outcomes
-    sampled = mean_rate(mix) * ONE
+    drawn = mean_rate(mix) * ONE
     return [
-        (lowest / probability * (value + claim.margin) - claim.margin, chance * probability * share / sampled)
+        (lowest / probability * (value + claim.margin) - claim.margin, chance * probability * share / drawn)
         for probability, share in mix
         for value, chance in outcomes
     ]
@@ -142,19 +142,18 @@ def weighted(plan: Plan, known: Traffic, test: Test, claim: Claim, outcomes: Out
 
 def units_per_request(plan: Plan, known: Traffic, gate: Gate, test: Test) -> float | None:
     """Units that a request of the cell brings on average; None: unknown."""
-    mix = mixture(plan, known, test.segment, test.value)
-    sampled = min(plan.fork.rates.values()) / ONE if mix is None else mean_rate(mix)
+    drawn = sampled(plan, known, test.segment, test.value)
     if gate.against_twin:
-        return sampled * plan.fork.twin / ONE
+        return drawn * plan.fork.twin / ONE
     seen = known.seen(test)
     if gate.kind in {"recall", "precision"}:
         said = known.classes.get((gate.output or "", gate.label or ""))
         if said is not None:
-            return sampled * said
-        return sampled * seen.units / seen.sampled if seen else None
+            return drawn * said
+        return drawn * seen.units / seen.sampled if seen else None
     if seen is not None and seen.sampled:
-        return sampled * min(1.0, seen.units / seen.sampled)
-    return sampled
+        return drawn * min(1.0, seen.units / seen.sampled)
+    return drawn
 
 
 def kept(plan: Plan, known: Traffic) -> float:
@@ -162,8 +161,8 @@ def kept(plan: Plan, known: Traffic) -> float:
     if known.per_day is None or plan.fork.per_second is None:
         return 1.0
     mix = mixture(plan, known, OVERALL, "")
-    sampled = max(plan.fork.rates.values()) / ONE if mix is None else mean_rate(mix)
-    return min(1.0, plan.fork.per_second * 86_400 / max(1e-9, known.per_day * sampled))
+    drawn = max(plan.fork.rates.values()) / ONE if mix is None else mean_rate(mix)
+    return min(1.0, plan.fork.per_second * 86_400 / max(1e-9, known.per_day * drawn))
 
 
 def _labels_each(gate: Gate, true: Outcomes, plan: Plan, known: Traffic, test: Test) -> float | None:
@@ -172,9 +171,7 @@ def _labels_each(gate: Gate, true: Outcomes, plan: Plan, known: Traffic, test: T
         return None
     if gate.kind == "recall":
         mine = units_per_request(plan, known, gate, test)
-        mix = mixture(plan, known, test.segment, test.value)
-        sampled = min(plan.fork.rates.values()) / ONE if mix is None else mean_rate(mix)
-        return 1.0 if not mine else sampled / mine
+        return 1.0 if not mine else sampled(plan, known, test.segment, test.value) / mine
     if gate.kind in {"numeric", "precision"}:
         return 1.0
     return min(1.0, sum(chance for value, chance in true if value != 0))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from gnomon.errors import GnomonError
 from gnomon.plan import cells
 from gnomon.plan.outlook import Outcomes, expected, kept, units_per_request
-from gnomon.plan.traffic import Traffic, mean_rate, mixture
+from gnomon.plan.traffic import Traffic, mixture, sampled
 from gnomon.plan.units import DURATIONS, ONE
 from gnomon.records import Record
 from gnomon.records.plan import OVERALL, Gate, Plan, Test
@@ -161,8 +161,9 @@ def look_days(plan: Plan, horizon: float) -> tuple[float, ...]:
 
 
 def scenarios(plan: Plan, known: Traffic, claims: Sequence[Claim]) -> list[Scenario]:
-    """An equal candidate, the planned one, and for each gate one at, at two and at three times its limit in its smallest
-    cell, everything else as planned.
+    """An equal candidate, the planned one, and for each gate three that violate it in its smallest cell.
+
+    They stand at its limit, at two and at three times of it, and are as planned everywhere else.
     """
     every = [(gate, test) for gate in plan.gates for test in gate.tests]
     about = {
@@ -312,17 +313,13 @@ def _joint(
 def _thinned(plan: Plan, known: Traffic, gate: Gate) -> float:
     """Units for each sampled exchange."""
     test = gate.tests[0]
-    mix = mixture(plan, known, test.segment, test.value)
-    sampled = min(plan.fork.rates.values()) / ONE if mix is None else mean_rate(mix)
-    return (units_per_request(plan, known, gate, test) or 0.0) / sampled
+    return (units_per_request(plan, known, gate, test) or 0.0) / sampled(plan, known, test.segment, test.value)
 
 
 def notes(plan: Plan, known: Traffic, left_out: Sequence[str], *, alpha: float) -> list[str]:
     """What the rehearsal is, and what it is not."""
-    found = [
-        f"Wrong are promotions of a candidate at or beyond a limit, and rejections of an equal one: at most "
-        f"{100 * alpha:g} % each, whatever is expected."
-    ]
+    wrong = "Wrong are promotions of a candidate at or beyond a limit, and rejections of an equal one"
+    found = [f"{wrong}: at most {100 * alpha:g} % each, whatever is expected."]
     if left_out:
         found.append(f"Left out, as no counts of one D are behind them: {', '.join(left_out)}.")
     if mixture(plan, known, OVERALL, "") is None:

@@ -105,7 +105,7 @@ def _sized(
     plan: Plan, known: Traffic, gate: Gate, each: Forecast, *, deadline: float | None, horizon: float | None, soft: bool
 ) -> Sized:
     test, share = each.test, known.share(each.test)
-    requests = None if not each.per_request else _three(each.units, 1 / each.per_request)
+    requests = None if not each.per_request else _whole(_three(each.units, 1 / each.per_request))
     sampling = None if not each.per_day else _closed(plan, each.units, each.per_day)
     labels = None
     if each.labels_each is not None:
@@ -120,15 +120,15 @@ def _sized(
         gate=gate.id,
         cell=test.cell,
         soft=soft,
-        share=share,
-        per_day=each.per_day,
+        share=None if share is None else _six(share),
+        per_day=None if each.per_day is None else _six(each.per_day),
         units=each.units,
         requests=requests,
         labels=labels,
         days=None if sampling is None else _plus(sampling, _wait_of(plan, gate)),
-        sampling=sampling,
-        share_needed=needed,
-        finds=harm,
+        sampling=None if sampling is None else _plus(sampling, 0.0),
+        share_needed=None if needed is None else _six(needed),
+        finds=None if harm is None else _six(harm),
         catches_all=_catches_all(plan, test),
         state=_state(each, sampling, share, needed, deadline),
         approximate=each.approximate,
@@ -225,8 +225,13 @@ def _days(us: int | None) -> float | None:
 
 
 def _plus(days: Three, more: float) -> Three:
-    half, most, nearly = (None if each is None else each + more for each in days)
+    half, most, nearly = (None if each is None else _six(each + more) for each in days)
     return half, most, nearly
+
+
+def _six(number: float) -> float:
+    """Six digits: a forecast has no more, and two machines print the same."""
+    return float(f"{number:.6g}")
 
 
 def _three(units: Counts, factor: float) -> Three:
@@ -235,5 +240,5 @@ def _three(units: Counts, factor: float) -> Three:
 
 
 def _whole(each: Three) -> Counts:
-    half, most, nearly = (None if one is None else math.ceil(one) for one in each)
+    half, most, nearly = (None if one is None else math.ceil(one * (1 - 1e-6)) for one in each)
     return half, most, nearly

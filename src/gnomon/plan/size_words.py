@@ -153,11 +153,7 @@ def together(sizing: Sizing, plan: Plan) -> str:
 
 
 def shadow(load: Load, plan: Plan) -> Iterator[str]:
-    """The suitability, and what shadowing adds."""
-    yield (
-        f"Suitability: context {load.context} (each request carries what its answer depends on), side effects "
-        f"{load.side_effects} (a second call changes nothing)."
-    )
+    """What shadowing adds. That a second call is honest and harmless, the plan has said above."""
     if load.candidate_calls is not None:
         twin = f" and {load.twin_calls:,.0f} more to production (twin)" if load.twin_calls else ""
         yield (
@@ -169,10 +165,7 @@ def shadow(load: Load, plan: Plan) -> Iterator[str]:
     said = " and ".join(part for part in (declared, priced) if part)
     if said:
         yield f"Added inference cost: {said}."
-    else:
-        yield (
-            "Added inference cost: not said. What do the extra calls cost? Write suitability.cost_per_day, or give "
-            "--price for one call."
-        )
+    elif load.candidate_calls is not None:
+        yield "Added inference cost: not said; --price 0.002 (of one call) computes it."
     if plan.candidate.capacity_ppm is not None:
         yield f"The candidate's capacity is {plan.candidate.capacity_ppm / 10_000:g} % of production's, as declared."

@@ -20,7 +20,7 @@ class Sized(Record, frozen=True, kw_only=True):
     """Units a day; None: unknown."""
     units: Counts
     """Settled units, `samples` included."""
-    requests: Three | None
+    requests: Counts | None
     """Requests of the cell that bring so many units; None: how many become units is unknown."""
     labels: Counts | None
     """Truths that are needed for them; None: no truth is needed."""

@@ -173,6 +173,12 @@ def mixture(plan: Plan, known: Traffic, segment: str, value: str) -> list[tuple[
     return sorted((probability, share) for probability, share in shares.items() if share > 0)
 
 
+def sampled(plan: Plan, known: Traffic, segment: str, value: str) -> float:
+    """The share of a cell's requests that is sampled; at the lowest rate, where their strata are unknown."""
+    mix = mixture(plan, known, segment, value)
+    return min(plan.fork.rates.values()) / ONE if mix is None else mean_rate(mix)
+
+
 def mean_rate(mix: Sequence[tuple[int, float]]) -> float:
     """The share of the requests that is sampled."""
     return sum(probability / ONE * share for probability, share in mix)
