@@ -121,7 +121,8 @@ def look(settings: Settings, state: State, trial: Trial) -> Verdict:
 
     snapshot = read.snapshot(settings.log_url(trial.id))
     now_us = clock.now_us()
-    return _judge(trial, snapshot, _readings(state, trial, as_of_us=now_us), as_of_us=now_us, program=__version__)
+    readings = _readings(state, trial, as_of_us=now_us)
+    return _judge(trial, snapshot, readings, as_of_us=now_us, program=__version__, attempt=trial.attempt)
 
 
 def _readings(state: State, trial: Trial, *, as_of_us: int) -> tuple[Reading, ...]:
@@ -135,7 +136,7 @@ def _readings(state: State, trial: Trial, *, as_of_us: int) -> tuple[Reading, ..
 
 
 def _judge(
-    trial: Trial, snapshot: "Snapshot", identities: tuple[Reading, ...], *, as_of_us: int, program: str
+    trial: Trial, snapshot: "Snapshot", identities: tuple[Reading, ...], *, as_of_us: int, program: str, attempt: int
 ) -> Verdict:
     """The verdict that these tables give at that time: of the sealed plan, and of nothing else."""
     import duckdb
@@ -157,7 +158,15 @@ def _judge(
     except duckdb.Error as error:
         reason = str(error).splitlines()[0]
         raise IntegrityError(f"the log of {trial.id} cannot be read, a file of it is damaged: {reason}") from error
-    return decide(plan, evidence, trial=trial.id, plan_digest=trial.digest, started_us=started_us, program=program)
+    return decide(
+        plan,
+        evidence,
+        trial=trial.id,
+        plan_digest=trial.digest,
+        started_us=started_us,
+        program=program,
+        attempt=attempt,
+    )
 
 
 def record_look(settings: Settings, state: State, trial: Trial) -> Verdict:
@@ -205,6 +214,7 @@ def verify(settings: Settings, state: State, trial: Trial, verdict: Verdict, pla
         _readings(state, trial, as_of_us=verdict.as_of_us),
         as_of_us=verdict.as_of_us,
         program=verdict.program,
+        attempt=verdict.attempt,
     )
     different = recompute.differences(verdict, again)
     if different:

@@ -1,6 +1,6 @@
 """The words of each kind of gate: what it looks at, what harm and its absence are called, what was counted."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from gnomon.decide import ratio, weighing
 from gnomon.decide.claims import PPM
@@ -21,7 +21,7 @@ _GOOD = {
     "error_rate": "answered",
     "latency": "within the limit",
     "recall": "found",
-    "refusal_rate": "not refused",
+    "refusal_rate": "refused",
 }
 _AGAINST = frozenset({"accuracy", "error_rate", "recall", "refusal_rate", "share"})  # kinds with a rate of production's
 _OF_SCALE = {"loss": "of the largest cost", "numeric": "of the scale", "cost": "of the scale"}
@@ -82,6 +82,13 @@ def size(gate: Gate, ppm: int) -> str:
     return f"{ppm / PPM:g}" if gate.kind == "custom" else points(ppm)
 
 
+def found_size(gate: Gate, mean: float) -> str:
+    """A size that was found, with two digits: `1.0 pp`."""
+    if gate.kind in _OF_SCALE:
+        return f"{100 * mean:.2g} % {_OF_SCALE[gate.kind]}"
+    return f"{mean:.2g}" if gate.kind == "custom" else f"{100 * mean:.2g} pp"
+
+
 def counted(row: Row, now: Numbers) -> str:
     """What was counted: both arms' rates where every pair has them, else who was better how often.
 
@@ -113,6 +120,8 @@ def signed(row: Row) -> str:
 def _rates(row: Row) -> str:
     gate = row.gate
     production, candidate = weighing.shares(row.parts)
+    if gate.kind == "refusal_rate":
+        production, candidate = 1 - production, 1 - candidate
     if gate.against_twin:
         noise = f"against {percent(production)} of production with itself (the noise floor)"
         return f"{percent(candidate)} agreed {noise}"
@@ -173,15 +182,10 @@ _COUNTED: dict[str, Callable[[Row, Numbers, int], str | None]] = {
 
 def too_few(row: Row, alpha: float) -> str | None:
     """Of a ratio of latencies: that so few pairs cannot bound a quantile, whatever they are."""
-    if not row.is_latency_ratio or row.cell.tail is None:
+    if not row.is_latency_ratio:
         return None
+    pairs = 0 if row.cell.closed_tail is None else row.cell.closed_tail.pairs
     least = ratio.least_pairs(row, alpha)
-    if row.cell.tail.pairs >= least:
+    if pairs >= least:
         return None
-    quantile = share(row.gate.quantile_ppm or 0)
-    return f"{row.cell.tail.pairs:,} of {count(least, 'pair')}: fewer say nothing about a {quantile} quantile"
-
-
-def listed(names: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"{pairs:,} of {count(least, 'pair')}: fewer say nothing about a {share(row.gate.quantile_ppm or 0)} quantile"

@@ -58,7 +58,7 @@ def planned_pairs(quantile_ppm: int, min_units: int) -> int:
 
 def least_pairs(row: Row, alpha: float) -> int:
     """Pairs below which no data could pass: the upper end of a quantile is infinite."""
-    quantile, planned = _quantile(row), planned_pairs(row.gate.quantile_ppm or 0, row.test.min_units)
+    quantile, planned = _quantile(row), _planned(row)
     level = _SIDE * alpha if quantiles.uses_scan(_bound(row)) else alpha / 2
     return _finite_from(quantile, level, planned)
 
@@ -76,64 +76,94 @@ def _finite_from(quantile: float, level: float, planned: int) -> int:
 
 
 def _numbers(row: Row, levels: Levels, lacks: str | None) -> Numbers:
-    tail = row.cell.tail
-    if tail is None or not tail.pairs:
+    closed, every = row.cell.closed_tail, row.cell.tail
+    shown = closed if closed is not None and closed.pairs else every
+    if shown is None or not shown.pairs:
         return Numbers(None, None, None, 1.0, 1.0, no_estimate="no settled pairs", blocked=lacks)
-    infinite = _infinite(row, tail)
-    lower, upper = _interval(row, tail, levels.alpha)
-    estimate = None
-    if tail.production_us and tail.candidate_us is not None:
-        estimate = nine(tail.candidate_us / tail.production_us)
+    infinite = _infinite(row, shown)
     blocked = lacks or infinite
-    promote, reject = (1.0, 1.0) if blocked or not tail.edges else _evidence(row, tail, levels)
+    estimate = None
+    if shown.production_us and shown.candidate_us is not None:
+        estimate = shown.candidate_us / shown.production_us
     return Numbers(
-        estimate=estimate,
-        lower=nine(lower),
-        upper=nine(upper),
-        e_promote=digits(promote),
-        e_reject=digits(reject),
-        production=None if tail.production_us is None else float(tail.production_us),
-        candidate=None if tail.candidate_us is None else float(tail.candidate_us),
-        no_estimate=infinite or (None if estimate is not None else "the candidate's quantile is infinite: it fails too often"),
+        estimate=nine(estimate),
+        lower=nine(_lower(row, every, levels.alpha)),
+        upper=nine(_upper(row, closed, levels.alpha)),
+        e_promote=1.0 if blocked else digits(_promote(row, closed, levels)),
+        e_reject=1.0 if blocked else digits(_reject(row, every, levels)),
+        production=None if shown.production_us is None else float(shown.production_us),
+        candidate=None if shown.candidate_us is None else float(shown.candidate_us),
+        no_estimate=infinite or (_ENDLESS if estimate is None else None),
         blocked=blocked,
     )
+
+
+_ENDLESS = "the candidate's quantile is infinite: it fails too often"
 
 
 def _infinite(row: Row, tail: Tail) -> str | None:
     """An infinite quantile of production is within any ratio of anything: it proves nothing."""
     if tail.production_us is not None:
         return None
-    quantile = share(row.gate.quantile_ppm or 0)
-    return f"production's {quantile} quantile is infinite: more than {share(PPM - (row.gate.quantile_ppm or 0))} of its calls failed"
+    quantile_ppm = row.gate.quantile_ppm or 0
+    failed = f"more than {share(PPM - quantile_ppm)} of its calls failed"
+    return f"production's {share(quantile_ppm)} quantile is infinite: {failed}"
 
 
-def _evidence(row: Row, tail: Tail, levels: Levels) -> tuple[float, float]:
-    edges, a, b, both, cross = _counts(tail)
-    quantile, planned = _quantile(row), planned_pairs(row.gate.quantile_ppm or 0, row.test.min_units)
-    slow_b, slow_a = b + tail.lost, a + tail.lost
-    if quantiles.uses_scan(_bound(row)):
-        level = levels.alpha / levels.promote_tests
-        promote = quantiles.scan_e(edges, a, slow_b, both, tail.pairs, quantile, level, planned)
-    else:
-        promote = quantiles.ratio_e(a, slow_b, tail.pairs, quantile, planned)
-    reject = quantiles.scan_e_reject(
-        edges, slow_a, b, cross, tail.pairs, quantile, levels.alpha, planned, tests=levels.reject_tests
+def _promote(row: Row, tail: Tail | None, levels: Levels) -> float:
+    if tail is None or not tail.edges:
+        return 1.0
+    edges, a, b, both, _ = _counts(tail)
+    quantile, planned, slow_b = _quantile(row), _planned(row), b + tail.lost
+    if not quantiles.uses_scan(_bound(row)):
+        return float(quantiles.ratio_e(a, slow_b, tail.pairs, quantile, planned))
+    level = levels.alpha / levels.promote_tests
+    return float(quantiles.scan_e(edges, a, slow_b, both, tail.pairs, quantile, level, planned))
+
+
+def _reject(row: Row, tail: Tail | None, levels: Levels) -> float:
+    if tail is None or not tail.edges:
+        return 1.0
+    edges, a, b, _, cross = _counts(tail)
+    return float(
+        quantiles.scan_e_reject(
+            edges,
+            a + tail.lost,
+            b,
+            cross,
+            tail.pairs,
+            _quantile(row),
+            levels.alpha,
+            _planned(row),
+            tests=levels.reject_tests,
+        )
     )
-    return float(promote), float(reject)
 
 
-def _interval(row: Row, tail: Tail, alpha: float) -> tuple[float | None, float | None]:
-    """Both ends of the ratio, one-sided at alpha each: those of the two quantiles, at alpha/2. None: open."""
-    if not tail.edges:
-        return None, None
+def _upper(row: Row, tail: Tail | None, alpha: float) -> float | None:
+    """The upper end of the ratio at alpha: those of the two quantiles, at alpha/2 each. None: open."""
+    if tail is None or not tail.edges:
+        return None
     edges, a, b, _, _ = _counts(tail)
-    bound, quantile = _bound(row), _quantile(row)
-    planned = planned_pairs(row.gate.quantile_ppm or 0, row.test.min_units)
-    few = int(quantiles.upper_rank(tail.pairs, quantile, alpha / 2, planned))
-    many = int(quantiles.lower_rank(tail.pairs, quantile, alpha / 2, planned))
-    upper = _over(_first(edges, b + tail.lost <= few), _last(edges, (a >= many) & (many >= 0)))
-    lower = _over(_last(edges, (b >= many) & (many >= 0)), _first(edges, a + tail.lost <= few))
-    return None if lower is None else bound * lower, None if upper is None else bound * upper
+    few, many = _ranks(row, tail, alpha)
+    slowest, quickest = _first(edges, b + tail.lost <= few), _last(edges, (a >= many) & (many >= 0))
+    return None if slowest is None or not quickest else _bound(row) * slowest / quickest
+
+
+def _lower(row: Row, tail: Tail | None, alpha: float) -> float | None:
+    """The lower end, likewise."""
+    if tail is None or not tail.edges:
+        return None
+    edges, a, b, _, _ = _counts(tail)
+    few, many = _ranks(row, tail, alpha)
+    quickest, slowest = _last(edges, (b >= many) & (many >= 0)), _first(edges, a + tail.lost <= few)
+    return None if quickest is None or not slowest else _bound(row) * quickest / slowest
+
+
+def _ranks(row: Row, tail: Tail, alpha: float) -> tuple[int, int]:
+    """How many may be over a quantile's upper end, and how many must reach its lower end; -1: open."""
+    each = (tail.pairs, _quantile(row), alpha / 2, _planned(row))
+    return int(quantiles.upper_rank(*each)), int(quantiles.lower_rank(*each))
 
 
 def _first(edges: NDArray[np.int64], where: NDArray[np.bool_]) -> int | None:
@@ -144,10 +174,6 @@ def _last(edges: NDArray[np.int64], where: NDArray[np.bool_]) -> int | None:
     return int(edges[np.flatnonzero(where)[-1]]) if where.any() else None
 
 
-def _over(above: int | None, below: int | None) -> float | None:
-    return above / below if above is not None and below else None
-
-
 def _counts(tail: Tail) -> tuple[NDArray[np.int64], ...]:
     each = (tail.edges, tail.production, tail.candidate, tail.both, tail.cross)
     return tuple(np.asarray(counts, dtype=np.int64) for counts in each)
@@ -155,6 +181,10 @@ def _counts(tail: Tail) -> tuple[NDArray[np.int64], ...]:
 
 def _quantile(row: Row) -> float:
     return (row.gate.quantile_ppm or 0) / PPM
+
+
+def _planned(row: Row) -> int:
+    return planned_pairs(row.gate.quantile_ppm or 0, row.test.min_units)
 
 
 def _bound(row: Row) -> float:

@@ -44,9 +44,9 @@ def alarm(plan: Plan, row: Row, now: Numbers) -> str | None:
         return None
     elif row.gate.form in {"not_above", "not_below"}:
         side = "above" if row.gate.form == "not_above" else "below"
-        shown = f"{side} production's by at least {kinds.size(row.gate, round(-now.upper * PPM))}"
+        shown = f"{side} production's by at least {kinds.found_size(row.gate, -now.upper)}"
     else:
-        shown = f"the candidate is worse by at least {kinds.size(row.gate, round(-now.upper * PPM))}"
+        shown = f"the candidate is worse by at least {kinds.found_size(row.gate, -now.upper)}"
     return f"Alarm: {subject(plan, row)}: {shown}, which is inside the margin"
 
 

@@ -92,7 +92,9 @@ class Cell(Record, frozen=True, kw_only=True):
     reference_high: Histogram = ()
     """The same for rejection: the unknown taken as worst for production."""
     tail: Tail | None = None
-    """Latency against a ratio: in place of the histograms, which then count pairs alone."""
+    """Latency against a ratio: in place of the histograms, which then count pairs alone. All settled pairs."""
+    closed_tail: Tail | None = None
+    """The same of the pairs on closed cycles, for promotion; `tail` again where no cycle is declared."""
     truths: int = 0
     """Settled exchanges whose truth was needed and came."""
 

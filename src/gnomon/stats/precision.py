@@ -111,8 +111,8 @@ def _evidence(arm: Flags, claims: Sequence[Claim], means: Floats, *, above: bool
     # mean D <= 0, or mean D >= -1 or less, is always true: nothing speaks against it.
     void = (means >= 0) if above else (means <= -1)
     mean = np.clip(means, -1 + _EDGE, -_EDGE)[:, None]
-    center: Callable[[Claim], float | None] = betting._planned_kappa if above else betting._harm_kappa
-    wealth = np.stack([betting._log_weights(center(claim)) for claim in claims])
+    center: Callable[[Claim], float | None] = betting.planned_kappa if above else betting.harm_kappa
+    wealth = np.stack([betting.log_weights(center(claim)) for claim in claims])
     grid = np.array([[claim.grid] for claim in claims])
     for column, (value, weight) in enumerate(zip(arm.values, arm.weights, strict=True)):
         distance = weight * (value / grid - mean)
