@@ -182,9 +182,10 @@ class TrialLog:
         row["time_us"] = START + (watermark if time is None else time) * SECOND
         self.append("ledger", [row | {"state": state.replace("__", ":"), "count": n} for state, n in counts.items()])
 
-    def gather(self, *, as_of: int = 0, plan: Plan | None = None) -> Evidence:
+    def gather(self, *, as_of: int = 0, plan: Plan | None = None, **changes: Any) -> Evidence:
         """A look `as_of` seconds after START."""
-        return gather(plan or self.plan, self, first_epoch=1, as_of_us=START + as_of * SECOND, started_us=START)
+        times = {"as_of_us": START + as_of * SECOND, "started_us": START}
+        return gather(plan or self.plan, self, first_epoch=1, **times, **changes)
 
 
 def a_log(
