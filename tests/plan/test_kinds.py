@@ -63,20 +63,20 @@ def test_a_target_is_told_from_the_gates_and_changes_no_name_of_theirs() -> None
         ("agreement:name", "at_least", "name", 100_000, 50_000, -50_000),
         ("share:fraud:not_above", "not_above", "label", 5_000, 50_000, 0),
         ("share:fraud:not_below", "not_below", "label", 5_000, 50_000, 0),
-        ("error_rate", "no_worse_than", None, 0, 10_000, 4_166),
+        ("error_rate", "no_worse_than", None, 0, 10_000, 2_222),
         ("latency", "at_most", None, 10_000, 5_000, -5_000),
         ("recall", "no_worse_than", "label", 50_000, 100_000, 0),
         ("precision", "no_worse_than", "label", 50_000, 100_000, 0),
-        ("loss", "no_worse_than", "label", 10_000, 50_000, 0),
-        ("numeric", "no_worse_than", "score", 10_000, 10_000, 0),
-        ("field", "no_worse_than", None, 10_000, 50_000, 0),
+        ("loss", "no_worse_than", "label", 10_000, 100_000, 0),
+        ("numeric", "no_worse_than", "score", 10_000, 200_000, 0),
+        ("field", "no_worse_than", None, 10_000, 200_000, 0),
         ("refusal_rate:refused:no_worse_than", "no_worse_than", "label", 10_000, 20_000, 0),
         ("refusal_rate:refused:at_most", "at_most", "label", 20_000, 10_000, -10_000),
         ("cost", "at_most", "tokens", 200_000, 150_000, -150_000),
-        ("custom", "no_worse_than", None, 50_000, 50_000, 0),
+        ("custom", "no_worse_than", None, 50_000, 200_000, 0),
         ("accuracy:label:better_than", "better_than", "label", 0, 100_000, 25_000),
         ("recall:fraud:better_than", "better_than", "label", 0, 100_000, 25_000),
-        ("cost:tokens:better_than", "better_than", "tokens", 0, 10_000, 2_500),
+        ("cost:tokens:better_than", "better_than", "tokens", 0, 200_000, 12_500),
     ],
 )
 def test_every_kind_has_its_margin_and_its_documented_expectation(
@@ -116,7 +116,7 @@ def test_an_error_ratio_is_a_fraction_and_its_d_is_exact() -> None:
 
 @given(st.integers(1, 40), st.integers(1, 40))
 def test_what_is_expected_of_a_ratio_is_two_arms_that_fail_equally_often(a: int, b: int) -> None:
-    """The mean of D is (n - d)/n of the rate, and the arms fail alone less often than they fail."""
+    """The mean of D is (n - d)/n of the rate; of 1.5 rates in which one arm fails, half a rate is both."""
     if a <= b or 1000 % Fraction(a, b).denominator:
         return
     text = f"{float(Fraction(a, b)):.3f} x production"
@@ -125,8 +125,7 @@ def test_what_is_expected_of_a_ratio_is_two_arms_that_fail_equally_often(a: int,
     assert Fraction(num, den) == Fraction(a, b)
     test = gate.tests[0]
     rate = Fraction(test.difference_ppm * num, num - den)
-    assert test.disagreement_ppm <= 2 * (rate + num)
-    assert abs(rate - Fraction(5, 4) * test.disagreement_ppm) <= Fraction(num, num - den)
+    assert abs(rate - Fraction(2, 3) * test.disagreement_ppm) <= Fraction(num, num - den)
 
 
 def test_a_latency_ratio_has_no_limit_in_time() -> None:
@@ -260,6 +259,21 @@ def test_a_gates_own_expectation_is_for_every_kind() -> None:
         ("overall", 30_000, 10_000),
         ("country=DE", 40_000, 10_000),
     ]
+
+
+@pytest.mark.parametrize(
+    ("gate", "difference"),
+    [
+        ({"loss": {"output": "label", "costs": {"a": {"b": 1}}}}, 12_500),
+        ({"numeric": {"of": "score", "scale": [0, 1]}}, 12_500),
+        ({"field": {"of": ["label", "name"]}}, 25_000),
+        ({"precision": {"of": "fraud", "output": "label"}}, 25_000),
+        ({"refusal_rate": {"of": "no", "output": "label"}}, 5_000),
+    ],
+)
+def test_better_is_expected_by_a_quarter_of_typical_differences(gate: dict[str, Any], difference: int) -> None:
+    ((kind, said),) = gate.items()
+    assert gate_of({kind: said | {"better_than": "production"}}).tests[0].difference_ppm == difference
 
 
 HYBRID: dict[str, Any] = {

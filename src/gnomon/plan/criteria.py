@@ -42,14 +42,17 @@ DISAGREEMENT: Final[dict[str, int]] = {
     "error_rate": 10_000,
     "recall": 100_000,
     "precision": 100_000,
-    "loss": 50_000,
-    "numeric": 10_000,
-    "field": 50_000,
+    "loss": 100_000,
+    "numeric": 200_000,
+    "field": 200_000,
     "refusal_rate": 20_000,
-    "cost": 10_000,
-    "custom": 50_000,
+    "cost": 200_000,
+    "custom": 200_000,
 }
 """Expected disagreement of a paired gate when nothing is said. Fixed within `gnomon: 1`: it moves the bets."""
+
+PARTS: Final[dict[str, int]] = {"loss": 2, "numeric": 4, "cost": 4, "custom": 4}
+"""Of a D that is no -1, 0 or 1: how often a typical difference goes into the largest. A document's is a field."""
 
 FINEST: Final = 25
 """Steps of a D that is no small fraction: it is counted in thousandths, so that rounding eats no margin."""
@@ -160,8 +163,9 @@ def expectation(
 
     The gate's own `expect` comes first, by cell and then in general; the plan's is for accuracy gates; then the
     defaults (docs/plan.md). Gates against a fixed limit can only lose, so their difference is minus the disagreement.
-    For a ratio of error rates, the disagreement is how often one arm fails alone, and the difference is that of two
-    arms that fail equally often, five times in four as often as the disagreement: (n - d)/n of that rate.
+    For a ratio n/d of error rates, the disagreement is how often one of the arms or both fail. The difference is that
+    of two arms that fail equally often, in two thirds of it (half of an arm's failures are the other's too): it is
+    (n - d)/n of that rate.
     """
     kind, form = criterion.kind, criterion.form
     said = [each for each in (criterion.said.expect, everywhere if kind == "accuracy" else None) if each is not None]
@@ -174,13 +178,17 @@ def expectation(
         disagreement = DISAGREEMENT[kind]
     ratio = ratio_of(criterion.said)
     if ratio is not None:
-        return disagreement, disagreement * 5 * (ratio[0] - ratio[1]) // (4 * ratio[0])
+        return disagreement, disagreement * 2 * (ratio[0] - ratio[1]) // (3 * ratio[0])
     # a plan-wide difference of 0 says "as good", which is nothing that a gate for "better" could expect
     relevant = said[:1] if form == "better_than" and criterion.said.expect else ([] if form == "better_than" else said)
     difference = next((each.difference for each in relevant if each.difference is not None), None)
     if difference is None:
-        difference = disagreement // 4 if form == "better_than" else 0
+        difference = disagreement // (4 * _parts_of(criterion.said, kind)) if form == "better_than" else 0
     return disagreement, difference
+
+
+def _parts_of(said: AnyGate, kind: GateKind) -> int:
+    return len(said.of) if isinstance(said, FieldModel) else PARTS.get(kind, 1)
 
 
 def _disagreement(said: list[ExpectModel], place: cells.Place) -> int | None:
