@@ -3,7 +3,7 @@
 At every look the e-values of all trials are computed at once, by the public functions of `gnomon.stats`. A trial in
 which they are enough for an end is given to `gnomon.decide` as evidence, and its verdict counts: the first CONFIRMED of
 each kind of candidate. As long as every verdict is what the e-values say, the others are taken from the e-values (a
-decision computes all intervals and sentences too, some milliseconds each); after the first that is not, all are decided.
+decision computes intervals and sentences too, some milliseconds each); after the first that is not, all are decided.
 """
 
 from collections.abc import Callable, Sequence

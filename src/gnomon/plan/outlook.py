@@ -25,6 +25,9 @@ POWERS: Final = (0.5, 0.8, 0.9)
 SIGMA: Final = 0.6
 """Standard deviation of the logarithm of a latency, where no pilot measured it."""
 
+_UNPLANNED: Final = 1.85  # nats that a mixture without a plan costs (statistics of the first passage)
+_OFF: Final = math.log(2) ** 2 / (2 * 0.7**2)  # and stakes that are twice what would be best, on top
+
 _CURVE: Final = (0.05, 0.2, 0.5, 0.8, 0.9, 0.97)
 
 Outcomes = Sequence[tuple[float, float]]
@@ -214,39 +217,25 @@ def _ratio(gate: Gate, seen: Seen | None, alpha: float) -> Curve:
 
 
 def _precision(test: Test, seen: Seen | None, alpha: float) -> Curve:
-    """Precision: the candidate's, equal to production's, against the upper end of what production's can be."""
-    margin = test.margin_ppm / PPM
-    wrong = 0.5
+    """Precision of an equal candidate, on flags that do not hang together with production's.
+
+    Two confidence sequences for shares of wrong flags with variance v, at alpha/5 and at 4/5 alpha, must fit into the
+    margin with room for the noise of both: n = 2 v (sqrt h_A + sqrt h_B + z)^2 / margin^2, h being the height that the
+    wealth must reach. Production's bets have no plan, the candidate's are about twice as far off as where they are
+    made. Against simulation: up to 15 % too few for shares under a third.
+    """
+    wrong = min(max(test.disagreement_ppm / PPM, 1e-6), 0.5)
     if seen is not None:
         units = sum(count for _, count in seen.histogram)
         wrong = (sum(-value / seen.grid * count for value, count in seen.histogram) + 0.5) / (units + 1)
-    elif test.disagreement_ppm:
-        wrong = min(0.5, test.disagreement_ppm / PPM)
-    wrong = min(max(wrong, 1e-6), 1 - 1e-6)
-    height = math.log(5 / alpha) + planning.KAPPA
-
-    def reached(units: float, power: float) -> bool:
-        room = wrong + margin - math.sqrt(2 * height * wrong * (1 - wrong) / units)
-        if room <= wrong:
-            return False
-        claim = Claim(margin=min(room, 1 - 1e-9), disagreement=wrong, top=0)
-        true = planned_outcomes(claim)
-        return planning.promotion_probability(units, claim, true, 1 / (0.8 * alpha)) >= power
-
-    return tuple((power, _first(lambda units, power=power: reached(units, power))) for power in _CURVE)  # type: ignore[misc]
-
-
-def _first(reached: Callable[[float], bool]) -> float | None:
-    """The smallest number of units at which something holds from then on."""
-    low, high = 1.0, 2.0
-    while not reached(high):
-        low, high = high, high * 2
-        if high > 1e12:
-            return None
-    while high - low > max(0.5, high * 1e-4):
-        middle = (low + high) / 2
-        low, high = (low, middle) if reached(middle) else (middle, high)
-    return math.ceil(high)
+    heights = (math.log(5 / alpha) + _UNPLANNED, math.log(1.25 / alpha) + planning.KAPPA + _OFF)
+    width = sum(math.sqrt(height) for height in heights)
+    room = (test.margin_ppm + max(0, test.difference_ppm)) / PPM
+    unit = 2 * wrong * (1 - wrong) / room**2 if room else math.inf
+    return tuple(
+        (power, math.ceil(unit * max(0.0, width + float(special.ndtri(power))) ** 2) if unit < math.inf else None)
+        for power in _CURVE
+    )
 
 
 def _interpolated(curve: Curve, units: float) -> float:
