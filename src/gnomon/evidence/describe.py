@@ -16,7 +16,7 @@ import ibis
 import pyarrow as pa
 from msgspec import structs
 
-from gnomon.evidence import counts, rows
+from gnomon.evidence import counts, noise, rows
 from gnomon.evidence.differences import TRUTH_NUMBER, TRUTH_TEXT
 from gnomon.evidence.losses import losses
 from gnomon.log import read, tables
@@ -72,6 +72,7 @@ def describe(
             ledger=counts.sides(latest),
             sampling=counts.sampling(plan, latest),
             losses=losses(plan, read_rows, engine.connection, log_url=log_url),
+            noise=noise.floor(plan, pairs),
         )
 
 
