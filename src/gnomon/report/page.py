@@ -44,7 +44,8 @@ def render(report: Report) -> str:
         forest_text=_forest_text(report),
         gates=[_gate(gate, report.verdict.tests) for gate in report.declared.gates],
         targets=[_gate(gate, report.verdict.targets) for gate in report.declared.targets],
-        thresholds=_thresholds(report.verdict),
+        thresholds=_thresholds(report.verdict.tests),
+        soft_thresholds=_thresholds(report.verdict.targets),
         rests=[_rest(report, test) for test in (*report.verdict.tests, *report.verdict.targets)],
         progress=outlook.progress(report),
         history=outlook.history(report),
@@ -113,12 +114,15 @@ def _gate(gate: Gate, tests: Sequence[TestResult]) -> dict[str, Any]:
     return {"id": gate.id, "sentence": gate.sentence, "tests": [_test(gate, test) for test in mine]}
 
 
-def _thresholds(verdict: Verdict) -> dict[str, str]:
-    """What an e-value has to reach, the same for every test."""
-    if not verdict.tests:
-        return {"promote": "", "reject": ""}
-    first = verdict.tests[0]
-    return {"promote": f"(≥ {words.e_value(first.promote_at)})", "reject": f"(≥ {words.e_value(first.reject_at)})"}
+def _thresholds(tests: Sequence[TestResult]) -> dict[str, str]:
+    """What an e-value has to reach; a hybrid test has a threshold of its own, and a target rejects nothing."""
+    promote = _range([test.promote_at for test in tests])
+    return {"promote": promote, "reject": _range([test.reject_at for test in tests if not test.soft])}
+
+
+def _range(thresholds: Sequence[float]) -> str:
+    shown = [words.e_value(each) for each in sorted(set(thresholds))]
+    return f"(≥ {' or '.join(shown)})" if shown else ""
 
 
 def _test(gate: Gate, test: TestResult) -> dict[str, Any]:
@@ -133,9 +137,9 @@ def _test(gate: Gate, test: TestResult) -> dict[str, Any]:
         "interval": scales.interval(gate, test),
         "margin": scales.margin(gate, test),
         "e_promote": words.e_value(test.e_promote) if known else "none",
-        "e_reject": words.e_value(test.e_reject) if known else "none",
+        "e_reject": words.e_value(test.e_reject) if known and not test.soft else "none",
         "p": words.sequential_p(test.e_promote) if known else "none",
-        "reason": " ".join(part for part in (test.reason, words.unestimated(test), _fixed_size(test)) if part),
+        "reason": ". ".join(part for part in (test.reason, words.unestimated(test), _fixed_size(test)) if part),
     }
 
 

@@ -28,7 +28,9 @@ _FARTHEST: Final = 1000
 
 _DAY_US: Final = 86_400_000_000
 
-Outlook = Literal["passed", "expected", "after_deadline", "not_growing", "too_early", "failed", "not_needed", "over"]
+Outlook = Literal[
+    "passed", "expected", "after_deadline", "not_growing", "too_early", "no_estimate", "failed", "not_needed", "over"
+]
 """`not_growing`: the evidence does not speak for the candidate; `over`: the verdict is final or sampling has ended."""
 
 
@@ -119,6 +121,8 @@ def _outlook(verdict: Verdict, test: TestResult, units: int, wanted: int | None)
         return "passed" if test.estimate is not None or test.units else "not_needed"
     if verdict.verdict in {"reject", "invalid", "inconclusive"}:
         return "over"
+    if units and test.estimate is None and test.no_estimate is not None:
+        return "no_estimate"
     if units < _FEW or not test.units or test.estimate is None:
         return "too_early"
     return "not_growing" if wanted is None else "expected"

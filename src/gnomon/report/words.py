@@ -162,6 +162,7 @@ _OUTLOOKS: Final[dict[Outlook, str]] = {
     "after_deadline": "after the deadline",
     "not_growing": "no date: the evidence does not grow",
     "too_early": "too early for a date",
+    "no_estimate": "no date: there is no estimate",
     "failed": "fails",
     "not_needed": "no request fell here",
     "over": "ended without it",

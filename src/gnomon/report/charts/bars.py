@@ -25,19 +25,23 @@ def progress(found: Sequence[Progress]) -> Chart:
     """
     names = list(dict.fromkeys((each.gate, each.soft) for each in found))
     panels = [
-        _panel(name, [each for each in found if (each.gate, each.soft) == (name, soft)], soft=soft)
-        for name, soft in names
+        _panel(
+            name, [each for each in found if (each.gate, each.soft) == (name, soft)], soft=soft, foot=at == len(names)
+        )
+        for at, (name, soft) in enumerate(names, 1)
     ]
-    return finished(alt.vconcat(*panels, spacing=18) if panels else said("no gates"))
+    return finished(alt.vconcat(*panels, spacing=14) if panels else said("no gates"))
 
 
-def _panel(name: str, found: Sequence[Progress], *, soft: bool) -> Chart:
+def _panel(name: str, found: Sequence[Progress], *, soft: bool, foot: bool) -> Chart:
+    """One gate's tests; the scale's numbers stand at the foot of the last panel."""
     cells = labels([words.cell(each) for each in found])
     rows = [_row(each, cells[words.cell(each)]) for each in found]
     base = alt.Chart(data(rows))
     y = alt.Y("cell:N", sort=None, title=None, axis=cell_axis())
-    title = "of what is needed (bar: sample, mark: evidence)"
-    axis = alt.Axis(format=".0%", values=[0, 0.25, 0.5, 0.75, 1], title=title)
+    title = "of what is needed (bar: sample, mark: evidence)" if foot else None
+    quarters = [0, 0.25, 0.5, 0.75, 1]
+    axis = alt.Axis(format=".0%", values=quarters, title=title, labels=foot, ticks=foot, domain=foot)
 
     def x(field: str) -> Chart:
         return alt.X(f"{field}:Q", scale=alt.Scale(domain=[0, 1.02], nice=False), axis=axis)

@@ -27,7 +27,7 @@ PALETTE: Final = {
 
 SHAPES: Final = {"pass": "circle", "fail": "cross", "inconclusive": "diamond"}
 WIDTH: Final = 500
-LABELS: Final = 170
+LABELS: Final = 204
 STEP: Final = 27
 LABEL_LENGTH: Final = 24
 _PADDING: Final = {"left": 4, "right": 36, "top": 4, "bottom": 4}
@@ -96,19 +96,19 @@ def cell_axis() -> Chart:
     )
 
 
-def short(text: str) -> str:
+def short(text: str, length: int = LABEL_LENGTH) -> str:
     """The beginning and, of what is too long, the end: cells of one segment differ there."""
     cleaned = words.clean(text)
-    if len(cleaned) <= LABEL_LENGTH:
+    if len(cleaned) <= length:
         return cleaned
-    end = LABEL_LENGTH // 3
-    return f"{cleaned[: LABEL_LENGTH - end - 1]}…{cleaned[-end:]}"
+    end = length // 2 - 2
+    return f"{cleaned[: length - end - 1]}…{cleaned[-end:]}"
 
 
-def labels(names: Sequence[str], text: Callable[[str], str] = str) -> dict[str, str]:
+def labels(names: Sequence[str], text: Callable[[str], str] = str, *, length: int = LABEL_LENGTH) -> dict[str, str]:
     """A short and still different label for each name."""
     found: dict[str, str] = {}
     for name in names:
-        label = short(text(name))
+        label = short(text(name), length)
         found[name] = label if label not in found.values() else f"{label} ({len(found) + 1})"
     return found

@@ -14,6 +14,9 @@ _HEIGHT: Final = 220
 _LINE: Final = 15
 """Pixels between two labels."""
 
+_NAME: Final = 40
+"""Characters of a test's name."""
+
 _SMALLEST: Final = 1e-4
 _LARGEST: Final = 1e8
 """e-values beyond are drawn at the edge."""
@@ -38,7 +41,7 @@ def e_values(found: History) -> Chart:
 
 def _panel(found: History, which: str) -> Chart:
     tracks = [track for track in found.tracks if which == "promote" or not track.soft]
-    names = labels([name(track) for track in tracks])
+    names = labels([name(track) for track in tracks], length=_NAME)
     series = {names[name(track)]: _series(track, which) for track in tracks}
     thresholds = sorted({round(track.promote_at if which == "promote" else track.reject_at, 6) for track in tracks})
     values = [e for each in series.values() for e in each if e is not None]
@@ -47,7 +50,7 @@ def _panel(found: History, which: str) -> Chart:
     times = [look.as_of_us / 1e3 for look in found.looks]
     room = max((times[-1] - times[0]) * 0.02, 0.5 * _HOUR_US / 1e3 if times[0] == times[-1] else 0.0)
     scale = alt.Scale(type="log", domain=[low / 1.3, high * 1.3], nice=False)
-    axis = alt.Axis(title="e-value, logarithmic", format="~g", tickCount=5)
+    axis = alt.Axis(title="e-value, logarithmic", format="~g", values=_ticks(low / 1.3, high * 1.3))
 
     def y(field: str) -> Chart:
         return alt.Y(f"{field}:Q", scale=scale, axis=axis)
@@ -55,7 +58,7 @@ def _panel(found: History, which: str) -> Chart:
     x = alt.X(
         "time:T",
         scale=alt.Scale(type="utc", domain=[times[0] - room, times[-1] + room], nice=False),
-        axis=alt.Axis(title="time of the look (UTC)", tickCount=5, labelOverlap=True, grid=False),
+        axis=alt.Axis(title="time of the look (UTC)", tickCount=5, format=_clock(times), labelOverlap=True, grid=False),
     )
     rows = [
         {"time": time, "e": e, "test": names[name(track)], "colour": PALETTE[track.result]}
@@ -63,7 +66,8 @@ def _panel(found: History, which: str) -> Chart:
         for time, e in zip(times, series[names[name(track)]], strict=True)
         if e is not None
     ]
-    ends = _ends(tracks, names, series, low / 1.3, high * 1.3)
+    ends = _ends(which, tracks, names, series, (low / 1.3, high * 1.3))
+    unnamed = sum(not end["words"] for end in ends)
     colour = alt.Color("colour:N", scale=None)
     layers = [
         alt.Chart(data([{"at": at} for at in thresholds]))
@@ -83,8 +87,28 @@ def _panel(found: History, which: str) -> Chart:
         .mark_text(align="left", fontSize=11)
         .encode(x=alt.value(WIDTH + 18), y=y("label"), text="words:N", color=colour),
     ]
+    if unnamed:
+        rest = alt.Chart(data([{"words": f"and {unnamed} more without a name here"}]))
+        note = rest.mark_text(align="left", fontSize=11, color=PALETTE["muted"], fontStyle="italic")
+        layers.append(note.encode(x=alt.value(WIDTH + 18), y=alt.value(_HEIGHT + 16), text="words:N"))
     title = alt.TitleParams(_TITLES[which], anchor="start", fontSize=13, offset=10)
     return alt.layer(*(layers if values else layers[:3])).properties(width=WIDTH, height=_HEIGHT, title=title)
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Powers of ten, at most about nine of them, and steps between where these would be few."""
+    first, last = math.ceil(math.log10(low)), math.floor(math.log10(high))
+    step = max(1, -(-(last - first) // 8))
+    powers = [10.0**power for power in range(first, last + 1, step)]
+    if len(powers) > 2:
+        return powers
+    between = [times * 10.0**power for power in range(first - 1, last + 1) for times in (1, 2, 5)]
+    return [each for each in between if low <= each <= high]
+
+
+def _clock(times: Sequence[float]) -> str:
+    """How a time is written: with hours where the looks lie within some days."""
+    return "%b %d" if times[-1] - times[0] > 5 * 24 * _HOUR_US / 1e3 else "%b %d %H:%M"
 
 
 def name(track: Track) -> str:
@@ -98,9 +122,14 @@ def _series(track: Track, which: str) -> list[float | None]:
 
 
 def _ends(
-    tracks: Sequence[Track], names: dict[str, str], series: dict[str, list[float | None]], low: float, high: float
+    which: str,
+    tracks: Sequence[Track],
+    names: dict[str, str],
+    series: dict[str, list[float | None]],
+    domain: tuple[float, float],
 ) -> list[dict[str, Any]]:
     """Each line's last point, and its name at a height where it covers no other one; some may have no room."""
+    low, high = domain
     marks: list[dict[str, Any]] = []
     for track in tracks:
         label = names[name(track)]
@@ -108,36 +137,36 @@ def _ends(
         if last is not None:
             marks.append(
                 {"e": last, "words": label, "colour": PALETTE[track.result], "shape": SHAPES[track.result]}
-                | {"first": track.result == "pass"}
+                | {
+                    "first": which == "promote" and track.result == "pass",
+                    "order": last if which == "promote" else -last,
+                }
             )
     per_pixel = math.log(high / low) / _HEIGHT
     most = _HEIGHT // _LINE
-    named = sorted(marks, key=lambda mark: (mark["first"], mark["e"]))[:most]
-    left_out = len(marks) - len(named)
-    if left_out:
-        named = named[: most - 1]
-    heights: list[float] = []
-    for mark in sorted(named, key=lambda mark: mark["e"]):
-        wanted = math.log(mark["e"] / low) / per_pixel
-        heights.append(max(wanted, heights[-1] + _LINE) if heights else max(wanted, _LINE / 2))
-        mark["height"] = heights[-1]
-    over = max(0.0, max(heights, default=0.0) - _HEIGHT)
-    _pushed_down(sorted(named, key=lambda mark: -mark["height"]), _HEIGHT if over else math.inf)
+    named = sorted(marks, key=lambda mark: (mark["first"], mark["order"]))[:most]
+    _spread(sorted(named, key=lambda mark: float(mark["e"])), low, per_pixel)
     for mark in marks:
         placed = mark.pop("height", None)
-        mark.pop("first")
+        del mark["first"], mark["order"]
         mark["label"] = mark["e"] if placed is None else low * math.exp(placed * per_pixel)
         mark["words"] = mark["words"] if placed is not None else ""
-    if left_out:
-        lowest = {"e": marks[0]["e"], "colour": PALETTE["muted"], "shape": marks[0]["shape"], "label": low}
-        marks.append(lowest | {"words": f"and {len(marks) - len(named)} more that pass or lie between"})
     return marks
 
 
-def _pushed_down(marks: Sequence[dict[str, Any]], limit: float) -> None:
-    """From the top: no name higher than the limit, nor nearer to the one above than a line."""
+def _spread(marks: Sequence[dict[str, Any]], low: float, per_pixel: float) -> None:
+    """Give each name a height near its point, a line apart: those that crowd stand around their middle."""
+    crowds: list[tuple[list[dict[str, Any]], float]] = []  # the names, and the height of the lowest one
     for mark in marks:
-        if mark["height"] <= limit:
-            return
-        mark["height"] = limit
-        limit -= _LINE
+        mark["wanted"] = math.log(mark["e"] / low) / per_pixel
+        crowds.append(([mark], mark["wanted"]))
+        while len(crowds) > 1 and crowds[-2][1] + len(crowds[-2][0]) * _LINE > crowds[-1][1]:
+            (below, _), (above, _) = crowds[-2:]
+            both = [*below, *above]
+            middle = sum(each["wanted"] for each in both) / len(both)
+            lowest = middle - (len(both) - 1) * _LINE / 2
+            crowds[-2:] = [(both, max(0.0, min(lowest, _HEIGHT - len(both) * _LINE)))]
+    for crowd, lowest in crowds:
+        for place, mark in enumerate(crowd):
+            mark["height"] = lowest + place * _LINE
+            mark.pop("wanted")

@@ -73,7 +73,9 @@ def _panel(name: str, gate: Gate | None, tests: Sequence[TestResult]) -> Chart:
             y=y, x=x("zone"), x2="margin:Q"
         ),
         alt.Chart(data([{"equal": equal}])).mark_rule(color=PALETTE["muted"], strokeDash=[2, 3]).encode(x=x("equal")),
-        base.mark_tick(color=PALETTE["fail"], thickness=1.5, height={"band": 1.0}).encode(y=y, x=x("margin")),
+        base.transform_filter("datum.why == ''")
+        .mark_tick(color=PALETTE["fail"], thickness=1.5, height={"band": 1.0})
+        .encode(y=y, x=x("margin")),
         bounded.mark_rule(strokeWidth=2.2).encode(y=y, x=x("lower"), x2="upper:Q", color=colour),
         *(
             base.transform_filter(f"datum.{end}_goes_on")
