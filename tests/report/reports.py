@@ -459,8 +459,8 @@ KINDS: tuple[tuple[Gate, dict[str, Any]], ...] = (
             "lower": None,
             "upper": None,
             "e_promote": 1.0,
-            "no_estimate": "the candidate starts more than 1 s after production in 3.2 % of the pairs, so the load does "
-            "not match",
+            "no_estimate": "the candidate starts more than 1 s after production in 3.2 % of the pairs, so the load "
+            "does not match",
         },
     ),
     (a_kind("recall:fraud", "recall", "no_worse_than", label='"fraud"', output="label"), {"hybrid_p": 0.031}),

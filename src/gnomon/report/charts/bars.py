@@ -98,7 +98,7 @@ def ledger(sums: dict[str, int]) -> Chart:
         }
         for state in names
     ]
-    axis = alt.Axis(title="requests (square-root scale)", tickCount=4, format="~s")
+    axis = alt.Axis(title="requests (square-root scale)", tickCount=4, format=",")
     base = alt.Chart(data(rows)).encode(
         y=alt.Y("state:N", sort=names, title=None, axis=cell_axis()),
         x=alt.X("requests:Q", scale=alt.Scale(type="sqrt", domainMin=0), axis=axis),
