@@ -1,0 +1,116 @@
+"""Five segments: one bad among four good, all equal, and the alarm that names what got worse (B4, B5, B6)."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from table import ALPHA, Flags, Floats, Row, at_most, false_rate
+from trials import Z, Counts, Draw, Rule, chances, e_values, first, quantile, tango_z
+
+import gnomon.stats as gs
+from gnomon.stats.betting import Claim
+
+SHARES = (0.4, 0.25, 0.2, 0.1, 0.05)
+PSI, DELTA = 0.08, 0.02
+STEP, LOOKS = 100, 1_200
+CLAIM = Claim(margin=DELTA, disagreement=PSI)
+FIXED = 26_997
+"""Records with which fixed-sample tests promote a candidate that is equal in all five with 80 %: the optimum."""
+
+
+def traffic(rng: np.random.Generator, means: list[float]) -> Draw:
+    """A hundred records a look, each in one segment: counts [trial, segment, value]."""
+
+    def draw(trials: int, _: int) -> Counts:
+        sizes = rng.multinomial(STEP, SHARES, size=trials)
+        parts = [rng.multinomial(sizes[:, at], chances(PSI, mean)) for at, mean in enumerate(means)]
+        return np.stack(parts, axis=1)
+
+    return draw
+
+
+def everywhere(passes: Callable[[Counts, int], Flags], order: tuple[int, ...] = (4, 3, 2, 1, 0)) -> Rule:
+    """All segments pass now. Asked one by one, the likeliest to fail first, and only while the others passed."""
+
+    def rule(counts: Counts, _: int) -> Flags:
+        passed = np.ones(len(counts), dtype=bool)
+        for segment in order:
+            left = np.flatnonzero(passed)
+            if left.size:
+                passed[left] = passes(counts[left, segment], segment)
+        return passed
+
+    return rule
+
+
+def gate(alpha: float) -> Callable[[Counts, int], Flags]:
+    return lambda counts, _: e_values(counts, CLAIM) >= 1 / alpha
+
+
+def b4(rng: np.random.Generator, bad: int, mean: float) -> list[Row]:
+    """One segment at the margin or beyond, the others two points better; a look every 100 records to 120,000."""
+    means = [mean if segment == bad else 0.02 for segment in range(5)]
+    order = (bad, *(segment for segment in (4, 3, 2, 1, 0) if segment != bad))
+    naive_gate = everywhere(lambda counts, _: tango_z(counts, DELTA) >= Z, order)
+    wrong, naive = first(traffic(rng, means), 1_500, LOOKS, everywhere(gate(ALPHA), order), naive_gate)
+    name = f"five segments, the {SHARES[bad]:.0%} one at {mean:+g}"
+    return [false_rate("B4", name, np.isfinite(wrong), np.isfinite(naive), teeth=mean == -DELTA)]
+
+
+def hybrid(limits: tuple[float, ...], records: int, alpha: float = ALPHA / 2) -> Rule:
+    """E-values at alpha/2; and at the records of the plan, once, the score test at alpha/2, segment by segment."""
+    before = everywhere(gate(alpha))
+
+    def at_the_end(counts: Counts, _: int) -> Flags:
+        n, b, c = counts.sum(axis=1), counts[:, 2], counts[:, 0]
+        return (gs.tango_test(b, c, n, DELTA).p <= alpha) | (e_values(counts, CLAIM) >= 1 / alpha)
+
+    last = everywhere(at_the_end, tuple(np.argsort(limits)))
+    return lambda counts, look: last(counts, look) if look * STEP == records else before(counts, look)
+
+
+def b5(rng: np.random.Generator) -> list[Row]:
+    """Equal in all five segments: each gate at the full alpha; naive: alpha divided by the number of segments."""
+    rules = everywhere(gate(ALPHA)), everywhere(gate(ALPHA / 5))
+    ours, divided = first(traffic(rng, [0.0] * 5), 1_500, LOOKS, *rules)
+    used, naive = quantile(ours, 0.8) * STEP / FIXED, quantile(divided, 0.8) * STEP / FIXED
+    return [at_most("B5", f"five equal segments: records for 80 % / fixed optimum ({FIXED:,})", used, 1.85, naive)]
+
+
+def b6(rng: np.random.Generator, where: str, means: list[float], most: float | None) -> list[Row]:
+    """The alarm "worse than production": the mean of the segments' e-values; and e-Holm, which names segments."""
+    good = np.array([mean == 0 for mean in means])
+
+    def evidence(counts: Counts) -> Floats:
+        return np.asarray(gs.discordant_e(counts[..., 0], counts[..., 2]))
+
+    def alarm(counts: Counts, _: int) -> Flags:
+        return np.asarray(evidence(counts).mean(axis=1) >= 1 / ALPHA)
+
+    def named(counts: Counts) -> Flags:
+        """Which segments e-Holm names: [trial, segment]."""
+        e = evidence(counts)
+        names = np.zeros(e.shape, dtype=bool)
+        for trial in np.flatnonzero(e.max(axis=1) >= e.shape[1] / ALPHA):
+            names[trial, list(gs.e_holm(list(e[trial]), ALPHA))] = True
+        return names
+
+    def fixed(counts: Counts, _: int) -> Flags:
+        """McNemar's test in every segment at every look."""
+        b, c = counts[..., 2], counts[..., 0]
+        return np.asarray(((c - b)[:, good] >= Z * np.sqrt(np.maximum(b + c, 1))[:, good]).any(axis=1))
+
+    watched: list[Rule] = [alarm]
+    if good.any():
+        watched += [lambda counts, _: (named(counts) & good).any(axis=1), fixed]
+    ends = first(traffic(rng, means), 1_500, LOOKS, *watched)
+    rows = []
+    if most is None:
+        rows.append(false_rate("B6", f"alarm, {where}", np.isfinite(ends[0]), np.isfinite(ends[2])))
+    else:
+        rows.append(at_most("B6", f"alarm, {where}: median records", quantile(ends[0], 0.5) * STEP, most))
+    if good.any():
+        rows.append(
+            false_rate("B6", f"a segment that is not worse is named, {where}", np.isfinite(ends[1]), np.isfinite(ends[2]))
+        )
+    return rows
