@@ -23,6 +23,7 @@ from zlib import crc32
 
 import numpy as np
 from page import write
+from planner import TRIALS
 from scenarios import ALONE, CASES
 from table import HEADER, Row, text
 
@@ -65,7 +66,7 @@ def main() -> int:
     used = ", ".join(f"{name} {value:.0f}" for name, value in seconds.items())
     print(f"\nCPU seconds: {used}; together {sum(seconds.values()) / 60:.1f} minutes")
     if options.only is None:
-        write(rows)
+        write(rows, SEED, TRIALS)
     failed = [row for row in rows if not row.holds]
     print(f"{len(rows) - len(failed)} of {len(rows)} rows hold")
     return 1 if failed else 0

@@ -11,7 +11,7 @@ from scipy.stats import binom
 from table import ALPHA, Flags, Floats, Row, at_least, at_most, false_rate
 from trials import quantile
 
-import gnomon.stats as gs
+from gnomon.stats import quantiles as gs
 
 Q, STEP, PLANNED = 0.99, 500, 10_000
 SCALE = 10_000

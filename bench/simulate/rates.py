@@ -8,7 +8,7 @@ from table import ALPHA, Row, at_most, false_rate
 from trials import THREE, Z, Counts, Rule, first, promotes, quantile, tango_z
 
 import gnomon.stats as gs
-from gnomon.stats.betting import Claim
+from gnomon.stats.betting import Claim, relative_claim
 
 Z80 = 0.8416212335729143
 TRIALS, LOOKS = 2_000, 6 * LOOKS_IN_N80
@@ -44,7 +44,7 @@ def b7_ratio(rng: np.random.Generator, numerator: int, denominator: int) -> list
 
     # The sample that a fixed-sample test of R x production - candidate needs for 80 %.
     n80 = math.ceil(((Z * spread(ratio * rate, 0) + Z80 * spread(rate, (ratio - 1) * rate)) / ((ratio - 1) * rate)) ** 2)
-    claim = gs.relative_claim(numerator, denominator, rate, joint)
+    claim = relative_claim(numerator, denominator, rate, joint)
     values = tuple(40 * step for step in (-denominator, 0, numerator - denominator, numerator))
 
     def wald(counts: Counts, _: int) -> np.ndarray:

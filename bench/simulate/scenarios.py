@@ -8,6 +8,7 @@ import numpy as np
 from accuracy import b1, b2, b3, b18, b18_noise
 from latency import b8_coverage, b8_null, b8_soon, b9
 from order import b12, b14, b14_equal
+from planner import b19, b19_rate, b19_ratio, b19_reject
 from product import reject, reject_soon, speed, unit
 from rates import b7, b7_ratio
 from segments import b4, b5, b5_hybrid, b5_hybrid_null, b6
@@ -81,6 +82,23 @@ CASES: Final[Mapping[str, tuple[Case, ...]]] = {
     "B12": (b12,),
     "B14": (*(partial(b14, late=late) for late in (0, 2, 9)), b14_equal),
     "B18": (b18, b18_noise),
+    "B19": (
+        *(
+            partial(b19, psi=psi, delta=delta, difference=difference)
+            for psi, delta, difference in (
+                (0.10, 0.02, 0.0),
+                (0.05, 0.01, 0.0),
+                (0.30, 0.05, 0.0),
+                (0.02, 0.01, 0.0),
+                (0.10, 0.02, 0.01),
+                (0.008, 0.005, 0.0),
+            )
+        ),
+        partial(b19_ratio, numerator=3, denominator=2),
+        partial(b19_rate, limit=0.01, true=0.005),
+        partial(b19_reject, tests=1),
+        partial(b19_reject, tests=20),
+    ),
     "unit": (unit,),
     "weight": (
         partial(oversampled, name="better", tilt=0.03),

@@ -1,6 +1,5 @@
 """Five segments: one bad among four good, all equal, and the alarm that names what got worse (B4, B5, B6)."""
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -57,16 +56,19 @@ def b4(rng: np.random.Generator, bad: int, mean: float) -> list[Row]:
     return [false_rate("B4", name, np.isfinite(wrong), np.isfinite(naive), teeth=mean == -DELTA)]
 
 
-def hybrid(limits: tuple[float, ...], records: int, alpha: float = ALPHA / 2) -> Rule:
-    """E-values at alpha/2; and at the records of the plan, once, the score test at alpha/2, segment by segment."""
-    before = everywhere(gate(alpha))
+HYBRID = 36_000
+"""Records after which the hybrid does its one test with a fixed sample, and ends."""
 
-    def at_the_end(counts: Counts, _: int) -> Flags:
+
+def hybrid(counts: Counts, look: int) -> Flags:
+    """E-values at alpha/2; and at the sealed end, once, the score test at alpha/2, segment by segment."""
+    before = gate(ALPHA / 2)
+
+    def at_the_end(counts: Counts, segment: int) -> Flags:
         n, b, c = counts.sum(axis=1), counts[:, 2], counts[:, 0]
-        return (gs.tango_test(b, c, n, DELTA).p <= alpha) | (e_values(counts, CLAIM) >= 1 / alpha)
+        return (gs.tango_test(b, c, n, DELTA).p <= ALPHA / 2) | before(counts, segment)
 
-    last = everywhere(at_the_end, tuple(np.argsort(limits)))
-    return lambda counts, look: last(counts, look) if look * STEP == records else before(counts, look)
+    return everywhere(at_the_end if look * STEP == HYBRID else before)(counts, look)
 
 
 def b5(rng: np.random.Generator) -> list[Row]:
@@ -75,6 +77,20 @@ def b5(rng: np.random.Generator) -> list[Row]:
     ours, divided = first(traffic(rng, [0.0] * 5), 1_500, LOOKS, *rules)
     used, naive = quantile(ours, 0.8) * STEP / FIXED, quantile(divided, 0.8) * STEP / FIXED
     return [at_most("B5", f"five equal segments: records for 80 % / fixed optimum ({FIXED:,})", used, 1.85, naive)]
+
+
+def b5_hybrid(rng: np.random.Generator) -> list[Row]:
+    (ends,) = first(traffic(rng, [0.0] * 5), 1_500, HYBRID // STEP, hybrid)
+    name = f"five equal segments, hybrid that ends at {HYBRID:,}: records for 80 % / fixed optimum"
+    return [at_most("B5", name, quantile(ends, 0.8) * STEP / FIXED, 1.85)]
+
+
+def b5_hybrid_null(rng: np.random.Generator) -> list[Row]:
+    """The hybrid with the smallest segment at the margin. Naive: the fixed-sample test at every look."""
+    means = [0.02] * 4 + [-DELTA]
+    naive_gate = everywhere(lambda counts, _: tango_z(counts, DELTA) >= Z)
+    wrong, naive = first(traffic(rng, means), 1_500, HYBRID // STEP, hybrid, naive_gate)
+    return [false_rate("B5", "hybrid, the 5% one at -0.02", np.isfinite(wrong), np.isfinite(naive))]
 
 
 def b6(rng: np.random.Generator, where: str, means: list[float], most: float | None) -> list[Row]:

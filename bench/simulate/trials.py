@@ -83,7 +83,7 @@ def tango_z(counts: Counts, margin: float) -> Floats:
     """The score statistic against mean D = -margin, from columns (c, n - b - c, b)."""
     c, b, n = counts[..., 0], counts[..., 2], counts.sum(axis=-1)
     quadratic, linear = 2 * n, -b - c - (2 * n - b + c) * margin
-    root = np.sqrt(linear * linear - 4.0 * quadratic * c * margin * (1 + margin))
+    root = np.sqrt(np.maximum(linear * linear - 4.0 * quadratic * c * margin * (1 + margin), 0))
     share = (root - linear) / (2 * np.maximum(quadratic, 1))
     variance = n * (2 * share - margin * (1 + margin))
     return np.asarray((b - c + n * margin) / np.sqrt(np.maximum(variance, 1e-12)))

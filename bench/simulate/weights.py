@@ -80,7 +80,7 @@ def oversampled(rng: np.random.Generator, name: str, tilt: float) -> list[Row]:
     evidence = e_promote if tilt > -claim.margin else e_reject
     rest = (-claim.margin - share * tilt) / (1 - share)
     always, seldom = np.array(chances(0.10, tilt)) * share, np.array(chances(0.10, rest)) * (1 - share) * low
-    drawn = [*seldom, *always]
+    drawn = [*always, *seldom]
     wrong, naive = first(
         lambda trials, _: rng.multinomial(400, [*drawn, 1 - sum(drawn)], size=trials)[:, :6],
         1_000,
