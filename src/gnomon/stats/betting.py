@@ -44,6 +44,7 @@ _PLANNED_SHARE: Final = 0.8  # of the mixture's weight; the rest is log-uniform 
 _BISECTIONS: Final = 40  # an end of an interval is a point of the grid of so many halvings
 _HALVINGS: Final = 60
 _CLOSE: Final = 1e-12  # a step of Newton's after which the next is far below the grid
+_NOTHING: Final = 1e-50  # a chance or a value under this is none
 _STEPS: Final = 25  # more than the search for an end of an interval ever needed
 
 Counts = NDArray[np.int64]
@@ -137,8 +138,9 @@ def e_promote(
 ) -> Floats:
     """E-values against mean D <= -margin, one for each row of counts. 1 without data, at most CAP.
 
-    `counts` has shape (tests, values), `values` are in steps of 1/grid of the row's claim, `claims` has one for each row or one for all,
-    `weights` has one in (0, 1] for each value; None: all are 1. ValueError for what cannot be counted or weighed so.
+    `counts` has shape (tests, values), `values` are in steps of 1/grid of the row's claim, `claims` has one for each
+    row or one for all, `weights` has one in (0, 1] for each value; None: all are 1. ValueError for what cannot be
+    counted or weighed so.
     """
     return _capped(_log_e(counts, values, claims, weights, _promoting))
 
@@ -193,14 +195,14 @@ def e_holm(e_values: Sequence[float], alpha: float) -> tuple[int, ...]:
 
 
 def kelly(outcomes: Sequence[tuple[float, float]]) -> float:
-    """The stake l >= 0 that maximises sum p log(1 + l x) over outcomes (x, p); 0 if there is none, infinite if nothing
-    can be lost.
+    """The stake l >= 0 that maximises sum p log(1 + l x) over outcomes (x, p); 0 if there is none.
 
-    Up to three outcomes the derivative's numerator is a polynomial of degree two, so the answer is a formula. Beyond,
-    it is halved a fixed number of times with nothing but sums, products and quotients, which are the same on every
-    machine: a search that ends a step away elsewhere would give weights that are no longer the sealed ones.
+    Infinite if nothing can be lost. Up to three outcomes the derivative's numerator is a polynomial of degree two, so
+    the answer is a formula. Beyond, it is halved a fixed number of times with nothing but sums, products and quotients,
+    which are the same on every machine: a search that ends a step away elsewhere would give weights that are no longer
+    the sealed ones.
     """
-    live = [(x, p) for x, p in outcomes if x != 0 and p > 0]
+    live = [(x, p) for x, p in outcomes if abs(x) > _NOTHING and p > _NOTHING]
     mean = sum(x * p for x, p in live)
     if mean <= 0:
         return 0.0
@@ -220,7 +222,7 @@ def kelly(outcomes: Sequence[tuple[float, float]]) -> float:
 
 def _halved(live: Sequence[tuple[float, float]]) -> float:
     """Where the derivative of the growth, which falls, crosses zero."""
-    low, high = 0.0, -1 / min(x for x, _ in live)
+    low, high = 0.0, -0.999999 / min(x for x, _ in live)  # a stake of all has no slope, and none is ever taken
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         slope = 0.0
@@ -237,10 +239,10 @@ Stakes = tuple[Floats, Floats]
 @lru_cache(maxsize=4096)
 def _promoting(claim: Claim) -> Stakes:
     """Stakes against mean D <= -margin, centred where the planned alternative grows fastest."""
-    return KAPPAS / (-claim.margin - claim.bottom), _log_weights(_planned_kappa(claim))
+    return KAPPAS / (-claim.margin - claim.bottom), log_weights(planned_kappa(claim))
 
 
-def _planned_kappa(claim: Claim) -> float | None:
+def planned_kappa(claim: Claim) -> float | None:
     """The planned alternative's best kappa; None where the plan itself expects the null to be true."""
     delta = claim.margin
     stake = kelly([(x + delta, p) for x, p in planned_outcomes(claim)])
@@ -267,10 +269,11 @@ def planned_outcomes(claim: Claim) -> tuple[tuple[float, float], ...]:
 @lru_cache(maxsize=4096)
 def _rejecting(claim: Claim) -> Stakes:
     """Stakes against mean D >= -margin, centred on a clear harm, because that is what must be found quickly."""
-    return -KAPPAS / (claim.top + claim.margin), _log_weights(_harm_kappa(claim))
+    return -KAPPAS / (claim.top + claim.margin), log_weights(harm_kappa(claim))
 
 
-def _harm_kappa(claim: Claim) -> float | None:
+def harm_kappa(claim: Claim) -> float | None:
+    """The best kappa against the harm that the reject side is tuned to."""
     delta = claim.margin
     stake = kelly([(-x - delta, p) for x, p in harm_outcomes(claim)])
     return stake * (claim.top + delta) if stake > 0 else None
@@ -298,7 +301,7 @@ def harm_outcomes(claim: Claim) -> tuple[tuple[float, float], ...]:
 def _harmed(claim: Claim) -> tuple[tuple[float, float], ...]:
     """The same of any expected distribution: gains half as often, losses as much more often as it takes."""
     gains = [(x, p / 2) for x, p in claim.outcomes if x > 0]
-    losses = [(x, p) for x, p in claim.outcomes if x < 0 and p > 0]
+    losses = [(x, p) for x, p in claim.outcomes if x < 0 and -x * p > _NOTHING]
     gained, lost = sum(x * p for x, p in gains), -sum(x * p for x, p in losses)
     worse = 2 * claim.margin if claim.top == 0 else max(3 * claim.margin, (2 * gained + lost) / 2)
     if not losses:
@@ -309,8 +312,8 @@ def _harmed(claim: Claim) -> tuple[tuple[float, float], ...]:
     return (*moved, (0.0, max(0.0, 1 - sum(p for _, p in moved))))
 
 
-def _log_weights(center: float | None) -> Floats:
-    """0.8 lognormal around the planned kappa, sd 0.7, and 0.2 log-uniform; log-uniform alone without a centre."""
+def log_weights(center: float | None) -> Floats:
+    """Log weights of KAPPAS: 0.8 lognormal around the centre, sd 0.7, and 0.2 log-uniform; without a centre that alone."""
     uniform = np.full(len(KAPPAS), 1 / len(KAPPAS))
     if center is None:
         return np.asarray(np.log(uniform))
@@ -432,7 +435,7 @@ class _Curve:
             else:
                 wealth[seen] += number * _log1p(gain)
             if slope:
-                # d/dm of (D - m)/(m - bottom) is -(D - bottom)/(m - bottom)^2, of (m - D)/(top - m) (top - D)/(top - m)^2
+                # of (D - m)/(m - bottom): (bottom - D)/(m - bottom)^2; of (m - D)/(top - m): (top - D)/(top - m)^2
                 turn = (bottom[pick] - d if self.falling else top[pick] - d) * weight / (span * span)
                 slopes[pick] += number * (KAPPAS * turn[:, None] / np.maximum(1 + gain, 0.01))
         total = _log_sum(wealth)
@@ -475,7 +478,7 @@ def _crossing(
         _halve(curve, needed, start, steps, first, last, every[inside], at[inside])
     while len(rows := np.flatnonzero(last - first > 1)):
         _halve(curve, needed, start, steps, first, last, rows, np.floor((first[rows] + last[rows]) / 2))
-    return np.asarray(start + (first if falling else last) * steps)
+    return np.asarray(np.minimum(start + (first if falling else last) * steps, end))
 
 
 def _halve(
