@@ -86,9 +86,18 @@ def relevant(counts: NDArray[np.int64], n: NDArray[np.int64]) -> slice:
     return slice(max(low, 0), int((a.max(axis=0) > 0).sum()) + 1)
 
 
-def ratio(at: Latencies, counts: NDArray[np.int64], n: NDArray[np.int64]) -> Flags:
-    """Two confidence sequences: the product's gate for bounds of 1.2 and more."""
-    return np.asarray(gs.ratio_e(counts[:, 0], counts[:, 1], n, Q, PLANNED) >= 1 / ALPHA)
+def ratio(_: Latencies, counts: NDArray[np.int64], n: NDArray[np.int64]) -> Flags:
+    """Two confidence sequences: the product's gate for bounds of 1.2 and more.
+
+    Only edges that A reaches at least, and B at most, as often as the quantile says can let anything through: at all
+    others one of the two has no evidence. They stand side by side.
+    """
+    a, b, most = counts[:, 0], counts[:, 1], (1 - Q) * n[:, None]
+    start, stop = (b > most).sum(axis=1), (a >= most).sum(axis=1)
+    width = max(1, int((stop - start).max()))
+    window = np.minimum(start[:, None] + np.arange(width), a.shape[1] - 1)
+    a, b = (np.take_along_axis(each, window, axis=1) for each in (a, b))
+    return np.asarray(gs.ratio_e(a, b, n, Q, PLANNED) >= 1 / ALPHA)
 
 
 def scan(at: Latencies, counts: NDArray[np.int64], n: NDArray[np.int64]) -> Flags:
