@@ -134,7 +134,7 @@ def tabulate_weighted(
 
 
 def e_promote(
-    counts: Counts, values: Sequence[int], claims: Sequence[Claim], weights: Sequence[float] | None = None
+    counts: Counts, values: Sequence[float], claims: Sequence[Claim], weights: Sequence[float] | None = None
 ) -> Floats:
     """E-values against mean D <= -margin, one for each row of counts. 1 without data, at most CAP.
 
@@ -146,7 +146,7 @@ def e_promote(
 
 
 def e_reject(
-    counts: Counts, values: Sequence[int], claims: Sequence[Claim], weights: Sequence[float] | None = None
+    counts: Counts, values: Sequence[float], claims: Sequence[Claim], weights: Sequence[float] | None = None
 ) -> Floats:
     """E-values against mean D >= -margin, one for each row of counts. 1 without data, at most CAP.
 
@@ -157,7 +157,7 @@ def e_reject(
 
 def lower_bounds(
     counts: Counts,
-    values: Sequence[int],
+    values: Sequence[float],
     claims: Sequence[Claim],
     alpha: float,
     weights: Sequence[float] | None = None,
@@ -171,7 +171,7 @@ def lower_bounds(
 
 def upper_bounds(
     counts: Counts,
-    values: Sequence[int],
+    values: Sequence[float],
     claims: Sequence[Claim],
     alpha: float,
     weights: Sequence[float] | None = None,
@@ -313,7 +313,7 @@ def _harmed(claim: Claim) -> tuple[tuple[float, float], ...]:
 
 
 def log_weights(center: float | None) -> Floats:
-    """Log weights of KAPPAS: 0.8 lognormal around the centre, sd 0.7, and 0.2 log-uniform; without a centre that alone."""
+    """Log weights of KAPPAS: 0.8 lognormal around the centre, sd 0.7, and 0.2 log-uniform, or that alone."""
     uniform = np.full(len(KAPPAS), 1 / len(KAPPAS))
     if center is None:
         return np.asarray(np.log(uniform))
@@ -330,7 +330,7 @@ class _Table:
     """Rows of counts with what their claims say about them, checked. ValueError for what a claim says cannot be."""
 
     def __init__(
-        self, counts: Counts, values: Sequence[int], claims: Sequence[Claim], weights: Sequence[float] | None
+        self, counts: Counts, values: Sequence[float], claims: Sequence[Claim], weights: Sequence[float] | None
     ) -> None:
         """Each distinct claim is looked at once; rows point to theirs."""
         self.counts = counts
@@ -364,7 +364,7 @@ class _Table:
 
 def _log_e(
     counts: Counts,
-    values: Sequence[int],
+    values: Sequence[float],
     claims: Sequence[Claim],
     weights: Sequence[float] | None,
     stakes: Callable[[Claim], Stakes],
@@ -446,7 +446,7 @@ class _Curve:
 
 def _crossing(
     counts: Counts,
-    values: Sequence[int],
+    values: Sequence[float],
     claims: Sequence[Claim],
     weights: Sequence[float] | None,
     stakes: Callable[[Claim], Stakes],

@@ -21,7 +21,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 from gnomon.stats import betting
 from gnomon.stats.betting import KAPPAS, Claim, kelly, planned_outcomes
@@ -160,13 +160,15 @@ def _noise(n: int, quantile: float, correlation: float) -> float:
     u, z = 1 - quantile, float(special.ndtri(quantile))
     joint = _both(-z, -z, correlation)
     variance = 2 * (u * (1 - u) - (joint - u * u)) / n
-    return math.sqrt(max(variance, 0.0)) / float(stats.norm.pdf(z))
+    return math.sqrt(max(variance, 0.0)) / (math.exp(-z * z / 2) / math.sqrt(2 * math.pi))
 
 
 def _both(x: float, y: float, correlation: float) -> float:
     """P(X <= x and Y <= y) of two standard normals."""
     if correlation == 0:
         return float(special.ndtr(x) * special.ndtr(y))
+    from scipy import stats  # a second to load
+
     found = stats.multivariate_normal.cdf([x, y], cov=[[1, correlation], [correlation, 1]])
     return float(found)
 
