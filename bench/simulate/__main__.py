@@ -10,11 +10,6 @@ Every case has a generator of its own, so that some give the same figures as all
 docs/statistics/calibration.md and calibration.json.
 """
 
-import os
-
-for library in ("OMP", "OPENBLAS", "MKL"):  # the two workers are the two cores
-    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
-
 import argparse
 import sys
 import time
@@ -66,7 +61,9 @@ def main() -> int:
     used = ", ".join(f"{name} {value:.0f}" for name, value in seconds.items())
     print(f"\nCPU seconds: {used}; together {sum(seconds.values()) / 60:.1f} minutes")
     if options.only is None:
-        write(rows, SEED, TRIALS)
+        minutes = f"{sum(seconds.values()) / 60:.0f}"
+        facts = {"seed": f"{SEED:_}", "numpy": np.__version__, "minutes": minutes, "trials": f"{TRIALS:,}"}
+        write(rows, facts)
     failed = [row for row in rows if not row.holds]
     print(f"{len(rows) - len(failed)} of {len(rows)} rows hold")
     return 1 if failed else 0

@@ -7,7 +7,7 @@ from table import ALPHA, Row, at_least, at_most, false_rate
 from trials import THREE, Z, chances, draws, e_values, first, fixed_sample_test, promotes, quantile
 
 import gnomon.stats as gs
-from gnomon.stats.betting import Claim, e_reject
+from gnomon.stats import Claim, e_reject
 
 LOOKS_IN_N80 = 150
 """A look each 1/150 of the sample size that a fixed-sample test would need for 80 % power."""

@@ -11,7 +11,7 @@ from scipy.stats import binom
 from table import ALPHA, Flags, Floats, Row, at_least, at_most, false_rate
 from trials import quantile
 
-from gnomon.stats import quantiles as gs
+import gnomon.stats as gs
 
 Q, STEP, PLANNED = 0.99, 500, 10_000
 SCALE = 10_000
@@ -34,7 +34,7 @@ EDGES = edges()
 
 
 def reached(at: Latencies) -> NDArray[np.int64]:
-    """From the last edge that each pair reaches, -1 for none: how many pairs reach each edge. [trial, pair] to [trial, edge]."""
+    """How many pairs reach each edge, [trial, edge], from the last edge that each reaches, [trial, pair]; -1: none."""
     trials, width = len(at), len(EDGES) + 1
     flat = (np.maximum(at, -1) + 1 + width * np.arange(trials)[:, None]).ravel()
     histogram = np.bincount(flat, minlength=trials * width).reshape(trials, width)
@@ -110,7 +110,7 @@ def gate_of(bound: float) -> Gate:
     return scan if gs.uses_scan(bound) else ratio
 
 
-def point_estimate(at: Latencies, counts: NDArray[np.int64], n: NDArray[np.int64]) -> Flags:
+def point_estimate(_: Latencies, counts: NDArray[np.int64], n: NDArray[np.int64]) -> Flags:
     """The naive arm: the sample's P99 of the candidate is at most the bound times production's."""
     most = (1 - Q) * n[:, None]
     return np.asarray((counts[:, 1] > most).sum(axis=1) <= (counts[:, 0] > most).sum(axis=1))
@@ -141,7 +141,11 @@ def b8_null(rng: np.random.Generator, bound: float) -> list[Row]:
 def b8_soon(rng: np.random.Generator, true: float, bound: float, most: int) -> list[Row]:
     """How soon a candidate inside the bound passes."""
     (passed,) = ends(lognormal(rng, 400, true), 80, bound, gate_of(bound))
-    return [at_most("B8", f"P99 {true:g} x production, bound {bound:g}: 80 % quantile of pairs", quantile(passed, 0.8), most)]
+    return [
+        at_most(
+            "B8", f"P99 {true:g} x production, bound {bound:g}: 80 % quantile of pairs", quantile(passed, 0.8), most
+        )
+    ]
 
 
 def b8_coverage(rng: np.random.Generator) -> list[Row]:
@@ -164,7 +168,7 @@ ONE_SECOND = 1.0
 
 
 def b9(rng: np.random.Generator, spread: float, when: str) -> list[Row]:
-    """Both arms under a load that comes and goes; the candidate exactly at the bound, at the same time or an hour later.
+    """Both arms under a load that comes and goes; the candidate is exactly at the bound.
 
     The product answers a ratio gate only if at most 1 % of the candidate's calls began more than a second after
     production's, and leaves those out.

@@ -1,13 +1,11 @@
 """What is read, and when: late truth, weekends, truth that is days behind (B12, B14)."""
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 from table import ALPHA, Flags, Row, at_least, false_rate
 from trials import Counts, chances, e_values
 
-from gnomon.stats.betting import Claim
+from gnomon.stats import Claim
 
 PSI, DELTA = 0.10, 0.02
 CLAIM = Claim(margin=DELTA, disagreement=PSI)
@@ -26,17 +24,28 @@ def b12(rng: np.random.Generator) -> list[Row]:
         settled = np.searchsorted(np.maximum.accumulate(known[trial]), looks, side="right")
         seen = np.stack([(d[trial] == value).cumsum() for value in (-1, 0, 1)], axis=1)
         prefix[trial] = np.where(settled[:, None] > 0, seen[np.maximum(settled - 1, 0)], 0)
-        came = {value: np.searchsorted(np.sort(known[trial][d[trial] == value]), looks, side="right") for value in (-1, 1)}
+        came = {
+            value: np.searchsorted(np.sort(known[trial][d[trial] == value]), looks, side="right") for value in (-1, 1)
+        }
         all_so_far = seen[looks - 1]
         equal, better = all_so_far[:, 1], came[1]
         worst[trial] = np.stack([looks - equal - better, equal, better], axis=1)
         arrived[trial] = np.stack([came[-1], equal, better], axis=1)
         ties[trial] = np.stack([came[-1], looks - came[-1] - better, better], axis=1)
-    ever = {name: promoted(counts).any(axis=1) for name, counts in
-            {"prefix": prefix, "worst": worst, "arrived": arrived, "ties": ties}.items()}
+    ever = {
+        name: promoted(counts).any(axis=1)
+        for name, counts in {"prefix": prefix, "worst": worst, "arrived": arrived, "ties": ties}.items()
+    }
     return [
-        false_rate("B12", "lost cases settle late: up to the first that is open; naive: as it comes", ever["prefix"], ever["arrived"]),
-        false_rate("B12", "lost cases settle late: open taken as worst; naive: open taken as ties", ever["worst"], ever["ties"]),
+        false_rate(
+            "B12",
+            "lost cases settle late: up to the first that is open; naive: as it comes",
+            ever["prefix"],
+            ever["arrived"],
+        ),
+        false_rate(
+            "B12", "lost cases settle late: open taken as worst; naive: open taken as ties", ever["worst"], ever["ties"]
+        ),
     ]
 
 

@@ -8,7 +8,7 @@ from table import ALPHA, Floats, Row, at_most
 from trials import THREE, Rule, chances, e_values, first, promotes, quantile
 
 import gnomon.stats as gs
-from gnomon.stats.betting import Claim, e_reject, relative_claim
+from gnomon.stats import Claim, e_reject, relative_claim
 
 POWERS = (0.5, 0.8, 0.9)
 TRIALS = 6_000
@@ -28,7 +28,7 @@ def simulated(rng: np.random.Generator, probabilities: list[float], n80: float, 
 
 
 def b19(rng: np.random.Generator, psi: float, delta: float, difference: float = 0.0) -> list[Row]:
-    """Promotion of a paired difference. Naive: the sample size of a test with a fixed sample, as if one did not look."""
+    """Promotion of a paired difference. Naive: the sample size of a test with a single look."""
     claim = Claim(margin=delta, disagreement=psi, difference=difference)
     n80 = gs.nam_sample_size(psi, difference, delta, ALPHA, 0.8)
     ends = simulated(rng, chances(psi, difference), n80, promotes(claim))

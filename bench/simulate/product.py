@@ -4,9 +4,9 @@ import time
 
 import numpy as np
 from table import ALPHA, Flags, Row, at_most, false_rate
-from trials import THREE, Z, Counts, chances, draws, e_values, first, promotes, quantile, tango_z
+from trials import THREE, Counts, Z, chances, draws, e_values, first, promotes, quantile, score
 
-from gnomon.stats.betting import GRID, Claim, e_promote, e_reject
+from gnomon.stats import GRID, Claim, e_promote, e_reject
 
 
 def unit(rng: np.random.Generator) -> list[Row]:
@@ -27,7 +27,11 @@ def unit(rng: np.random.Generator) -> list[Row]:
 
     by_unit, by_turn = promotes(claim, values), promotes(claim)
     wrong, naive = first(
-        draw, 1_000, 200, lambda counts, look: by_unit(counts[:, :-3], look), lambda counts, look: by_turn(counts[:, -3:], look)
+        draw,
+        1_000,
+        200,
+        lambda counts, look: by_unit(counts[:, :-3], look),
+        lambda counts, look: by_turn(counts[:, -3:], look),
     )
     name = "clusters of 8 turns at the margin; naive: turns as units"
     return [false_rate("unit", name, np.isfinite(wrong), np.isfinite(naive))]
@@ -49,7 +53,7 @@ def reject(rng: np.random.Generator) -> list[Row]:
         1_000,
         200,
         lambda counts, _: rejected(counts, claim).any(axis=1),
-        lambda counts, _: (tango_z(counts, 0.04) <= -Z).any(axis=1),
+        lambda counts, _: (score(counts, 0.04) <= -Z).any(axis=1),
     )
     return [false_rate("reject", "20 tests at their margins", np.isfinite(wrong), np.isfinite(naive))]
 

@@ -5,10 +5,10 @@ import math
 import numpy as np
 from accuracy import LOOKS_IN_N80, draws_every
 from table import ALPHA, Row, at_most, false_rate
-from trials import THREE, Z, Counts, Rule, first, promotes, quantile, tango_z
+from trials import Counts, Rule, Z, first, promotes, quantile, score
 
 import gnomon.stats as gs
-from gnomon.stats.betting import Claim, relative_claim
+from gnomon.stats import Claim, relative_claim
 
 Z80 = 0.8416212335729143
 TRIALS, LOOKS = 2_000, 6 * LOOKS_IN_N80
@@ -26,8 +26,13 @@ def b7(rng: np.random.Generator, rate: float, joint: float, delta: float) -> lis
     claim = Claim(margin=delta, disagreement=psi)
     name = f"error rate {rate:g}, both fail {joint:g}, margin {delta:g}"
     return rows(
-        rng, name, n80, promotes(claim), lambda counts, _: tango_z(counts, delta) >= Z,
-        cells(rate, rate + delta, joint), cells(rate, rate, joint),
+        rng,
+        name,
+        n80,
+        promotes(claim),
+        lambda counts, _: score(counts, delta) >= Z,
+        cells(rate, rate + delta, joint),
+        cells(rate, rate, joint),
     )
 
 
@@ -43,7 +48,9 @@ def b7_ratio(rng: np.random.Generator, numerator: int, denominator: int) -> list
         return math.sqrt(ratio**2 * rate + candidate - 2 * ratio * joint - mean**2)
 
     # The sample that a fixed-sample test of R x production - candidate needs for 80 %.
-    n80 = math.ceil(((Z * spread(ratio * rate, 0) + Z80 * spread(rate, (ratio - 1) * rate)) / ((ratio - 1) * rate)) ** 2)
+    n80 = math.ceil(
+        ((Z * spread(ratio * rate, 0) + Z80 * spread(rate, (ratio - 1) * rate)) / ((ratio - 1) * rate)) ** 2
+    )
     claim = relative_claim(numerator, denominator, rate, joint)
     values = tuple(40 * step for step in (-denominator, 0, numerator - denominator, numerator))
 
@@ -59,7 +66,9 @@ def b7_ratio(rng: np.random.Generator, numerator: int, denominator: int) -> list
     return rows(rng, name, n80, promotes(claim, values), wald, four(ratio * rate), four(rate))
 
 
-def rows(rng: np.random.Generator, name: str, n80: int, gate: Rule, naive: Rule, null: list[float], same: list[float]) -> list[Row]:
+def rows(
+    rng: np.random.Generator, name: str, n80: int, gate: Rule, naive: Rule, null: list[float], same: list[float]
+) -> list[Row]:
     step = n80 / LOOKS_IN_N80
     wrong, beside = first(draws_every(rng, step, null), TRIALS, LOOKS, gate, naive)
     (ends,) = first(draws_every(rng, step, same), TRIALS, LOOKS, gate)

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 from table import ALPHA, Flags, Floats, Row, at_most, false_rate
-from trials import Z, Counts, Draw, Rule, chances, e_values, first, quantile, tango_z
+from trials import Counts, Draw, Rule, Z, chances, e_values, first, quantile, score
 
 import gnomon.stats as gs
-from gnomon.stats.betting import Claim
+from gnomon.stats import Claim
 
 SHARES = (0.4, 0.25, 0.2, 0.1, 0.05)
 PSI, DELTA = 0.08, 0.02
@@ -50,7 +50,7 @@ def b4(rng: np.random.Generator, bad: int, mean: float) -> list[Row]:
     """One segment at the margin or beyond, the others two points better; a look every 100 records to 120,000."""
     means = [mean if segment == bad else 0.02 for segment in range(5)]
     order = (bad, *(segment for segment in (4, 3, 2, 1, 0) if segment != bad))
-    naive_gate = everywhere(lambda counts, _: tango_z(counts, DELTA) >= Z, order)
+    naive_gate = everywhere(lambda counts, _: score(counts, DELTA) >= Z, order)
     wrong, naive = first(traffic(rng, means), 1_500, LOOKS, everywhere(gate(ALPHA), order), naive_gate)
     name = f"five segments, the {SHARES[bad]:.0%} one at {mean:+g}"
     return [false_rate("B4", name, np.isfinite(wrong), np.isfinite(naive), teeth=mean == -DELTA)]
@@ -88,7 +88,7 @@ def b5_hybrid(rng: np.random.Generator) -> list[Row]:
 def b5_hybrid_null(rng: np.random.Generator) -> list[Row]:
     """The hybrid with the smallest segment at the margin. Naive: the fixed-sample test at every look."""
     means = [0.02] * 4 + [-DELTA]
-    naive_gate = everywhere(lambda counts, _: tango_z(counts, DELTA) >= Z)
+    naive_gate = everywhere(lambda counts, _: score(counts, DELTA) >= Z)
     wrong, naive = first(traffic(rng, means), 1_500, HYBRID // STEP, hybrid, naive_gate)
     return [false_rate("B5", "hybrid, the 5% one at -0.02", np.isfinite(wrong), np.isfinite(naive))]
 
@@ -127,6 +127,8 @@ def b6(rng: np.random.Generator, where: str, means: list[float], most: float | N
         rows.append(at_most("B6", f"alarm, {where}: median records", quantile(ends[0], 0.5) * STEP, most))
     if good.any():
         rows.append(
-            false_rate("B6", f"a segment that is not worse is named, {where}", np.isfinite(ends[1]), np.isfinite(ends[2]))
+            false_rate(
+                "B6", f"a segment that is not worse is named, {where}", np.isfinite(ends[1]), np.isfinite(ends[2])
+            )
         )
     return rows

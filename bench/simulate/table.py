@@ -30,7 +30,7 @@ def limit(trials: int) -> float:
 
 
 def false_rate(name: str, scenario: str, wrong: Flags, naive: Flags | None = None, *, teeth: bool = True) -> Row:
-    """Trials that must not end this way. With teeth the naive rate has to be above the limit, or the row says nothing."""
+    """Trials that must not end this way. With teeth the naive rate has to be above the limit."""
     most = limit(len(wrong))
     measured, beside = float(wrong.mean()), None if naive is None else float(naive.mean())
     holds = measured <= most and (beside is None or not teeth or beside > most)

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from table import ALPHA, Flags, Floats
 
-from gnomon.stats.betting import GRID, Claim, e_promote
+import gnomon.stats as gs
+from gnomon.stats import GRID, Claim, e_promote
 
 THREE = (-GRID, 0, GRID)
 """Values of D where it is -1, 0 or 1; counts have their columns in this order: (c, n - b - c, b)."""
@@ -75,18 +76,13 @@ def e_values(
 
 
 def fixed_sample_test(margin: float) -> Rule:
-    """The naive arm: the best test for a sample size fixed in advance (Nam's score test), done at every look."""
-    return lambda counts, _: tango_z(counts, margin) >= Z
+    """The naive arm: the best test for a sample size fixed in advance, done at every look."""
+    return lambda counts, _: score(counts, margin) >= Z
 
 
-def tango_z(counts: Counts, margin: float) -> Floats:
-    """The score statistic against mean D = -margin, from columns (c, n - b - c, b)."""
-    c, b, n = counts[..., 0], counts[..., 2], counts.sum(axis=-1)
-    quadratic, linear = 2 * n, -b - c - (2 * n - b + c) * margin
-    root = np.sqrt(np.maximum(linear * linear - 4.0 * quadratic * c * margin * (1 + margin), 0))
-    share = (root - linear) / (2 * np.maximum(quadratic, 1))
-    variance = n * (2 * share - margin * (1 + margin))
-    return np.asarray((b - c + n * margin) / np.sqrt(np.maximum(variance, 1e-12)))
+def score(counts: Counts, margin: float) -> Floats:
+    """Nam's score statistic against mean D = -margin, from columns (c, n - b - c, b)."""
+    return np.asarray(gs.tango_test(counts[..., 2], counts[..., 0], counts.sum(axis=-1), margin).statistic)
 
 
 def quantile(ends: Floats, share: float) -> float:

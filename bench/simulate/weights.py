@@ -1,13 +1,12 @@
 """Strata with rates of their own: each copy weighted by the inverse of the rate it was drawn with (B10, weight)."""
 
-import math
 from itertools import product
 
 import numpy as np
 from table import ALPHA, Flags, Row, at_most, false_rate
-from trials import THREE, Z, Counts, Draw, chances, e_values, first, promotes, quantile
+from trials import THREE, Counts, Draw, Z, chances, e_values, first, quantile
 
-from gnomon.stats.betting import GRID, Claim, e_promote, e_reject
+from gnomon.stats import GRID, Claim, e_promote, e_reject
 
 STRATA = (0.9, 0.08, 0.02)
 RATES = (0.05, 0.5, 1.0)
@@ -88,4 +87,8 @@ def oversampled(rng: np.random.Generator, name: str, tilt: float) -> list[Row]:
         lambda counts, _: e_values(counts, claim, THREE * 2, (low,) * 3 + (1.0,) * 3, evidence) >= 1 / ALPHA,
         lambda counts, _: e_values(counts[:, :3] + counts[:, 3:], claim, THREE, None, evidence) >= 1 / ALPHA,
     )
-    return [false_rate("weight", f"at the margin, {name} in the stratum copied always", np.isfinite(wrong), np.isfinite(naive))]
+    return [
+        false_rate(
+            "weight", f"at the margin, {name} in the stratum copied always", np.isfinite(wrong), np.isfinite(naive)
+        )
+    ]
