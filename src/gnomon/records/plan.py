@@ -290,6 +290,19 @@ class Gate(Record, frozen=True, kw_only=True):
     def needs_truth(self) -> bool:
         return self.kind in TRUTH_KINDS
 
+    @property
+    def top(self) -> int:
+        """The largest D there can be: 0 where the candidate alone is measured, and D falls with each bad outcome."""
+        alone = self.kind in {"agreement", "latency", "precision"} or self.form == "at_most"
+        return 0 if alone and not self.against_twin else 1
+
+    @property
+    def bottom(self) -> float:
+        """The smallest D there can be: -1, but for a ratio of error rates."""
+        if self.kind == "error_rate" and self.ratio is not None:
+            return -self.ratio[1] / self.ratio[0]
+        return -1.0
+
 
 class Duration(Record, frozen=True, kw_only=True):
     at_least_us: int = 0

@@ -21,7 +21,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 from gnomon.stats import betting
 from gnomon.stats.betting import KAPPAS, Claim, kelly, planned_outcomes
@@ -160,13 +160,15 @@ def _noise(n: int, quantile: float, correlation: float) -> float:
     u, z = 1 - quantile, float(special.ndtri(quantile))
     joint = _both(-z, -z, correlation)
     variance = 2 * (u * (1 - u) - (joint - u * u)) / n
-    return math.sqrt(max(variance, 0.0)) / float(stats.norm.pdf(z))
+    return math.sqrt(max(variance, 0.0)) / (math.exp(-z * z / 2) / math.sqrt(2 * math.pi))
 
 
 def _both(x: float, y: float, correlation: float) -> float:
     """P(X <= x and Y <= y) of two standard normals."""
     if correlation == 0:
         return float(special.ndtr(x) * special.ndtr(y))
+    from scipy import stats  # a second to load
+
     found = stats.multivariate_normal.cdf([x, y], cov=[[1, correlation], [correlation, 1]])
     return float(found)
 
@@ -287,3 +289,24 @@ def _tilted(claim: Claim, mean: float) -> Outcomes:
         middle = (low + high) / 2
         low, high = (middle, high) if float(at(middle) @ values) < mean else (low, middle)
     return list(zip(values.tolist(), at(high).tolist(), strict=True))
+
+
+def promotion_probability(units: float, claim: Claim, true: Outcomes, threshold: float) -> float:
+    """P(promotion has been shown by so many units), if D is distributed like `true` and the stakes are the claim's."""
+    return float(_passage(units, *_promotion(claim, true, threshold)))
+
+
+def promotion_units(claim: Claim, true: Outcomes, threshold: float, powers: Sequence[float]) -> tuple[int | None, ...]:
+    """Units after which promotion is shown with each of these probabilities under `true`; None: never."""
+    walk = _promotion(claim, true, threshold)
+    return tuple(_units(walk, power) for power in powers)
+
+
+def rejection_probability(units: float, claim: Claim, true: Outcomes, threshold: float) -> float:
+    """P(a candidate whose D is distributed like `true` has been rejected by so many units)."""
+    return float(_passage(units, *_rejection(claim, true, threshold)))
+
+
+def moved(claim: Claim, mean: float) -> Outcomes | None:
+    """What the claim expects of D, with another mean; None where no D in [bottom, top] has that mean."""
+    return _moved(claim, mean)
