@@ -82,9 +82,7 @@ def test_the_score_is_that_of_the_restricted_likelihood(one, two, gap: float) ->
         p2 = p1 - gap
         if not (0 < p1 < 1 and 0 < p2 < 1):
             return math.inf
-        return -(
-            x1 * math.log(p1) + (n1 - x1) * math.log1p(-p1) + x2 * math.log(p2) + (n2 - x2) * math.log1p(-p2)
-        )
+        return -(x1 * math.log(p1) + (n1 - x1) * math.log1p(-p1) + x2 * math.log(p2) + (n2 - x2) * math.log1p(-p2))
 
     low, high = max(0.0, gap), min(1.0, 1 + gap)
     p1 = minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-13}).x

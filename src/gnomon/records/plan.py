@@ -161,8 +161,8 @@ class Segment(Record, frozen=True, kw_only=True):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Every declared value's name, without ``other``, ``missing`` and ``below``."""
-        if self.values:
+        """Every declared value's name, without ``other``, ``missing`` and ``below``; none before `top` is resolved."""
+        if self.values or not self.edges:
             return self.values
         shown = [f"{edge:g}" for edge in self.edges]
         return tuple(f"{low}-{high}" for low, high in zip(shown, [*shown[1:], "inf"], strict=True))
