@@ -27,8 +27,10 @@ PASSES: list[tuple[Gate, Cell, str]] = [
     (
         gate_of("recall", label='"fraud"'),
         a_cell(EQUAL, known=4_000, production_good=3_000, candidate_good=3_000),
-        "recall of fraud overall: the candidate is not worse by 2.0 pp or more: 75.0 % found against 75.0 %, 4,000 "
-        "units",
+        (
+            "recall of fraud overall: the candidate is not worse by 2.0 pp or more: 75.0 % found against 75.0 %, 4,000 "
+            "units"
+        ),
     ),
     (
         gate_of("agreement", against_twin=True),
