@@ -27,25 +27,36 @@ PASSES: list[tuple[Gate, Cell, str]] = [
     (
         gate_of("recall", label='"fraud"'),
         a_cell(EQUAL, known=4_000, production_good=3_000, candidate_good=3_000),
-        "recall of fraud overall: the candidate is not worse by 2.0 pp or more: 75.0 % found against 75.0 %, 4,000 units",
+        (
+            "recall of fraud overall: the candidate is not worse by 2.0 pp or more: 75.0 % found against 75.0 %, 4,000 "
+            "units"
+        ),
     ),
     (
         gate_of("agreement", against_twin=True),
         a_cell(EQUAL, known=4_000, production_good=3_700, candidate_good=3_700),
-        "agreement of label overall: the candidate is not worse by 2.0 pp or more: 92.5 % agreed against 92.5 % of "
-        "production with itself (the noise floor), 4,000 units",
+        (
+            "agreement of label overall: the candidate is not worse by 2.0 pp or more: 92.5 % agreed against 92.5 % of "
+            "production with itself (the noise floor), 4,000 units"
+        ),
     ),
     (
         gate_of("loss"),
         a_cell(((-20, 100), (0, 9_000), (20, 100))),
-        "loss of label overall: the candidate is not worse by 2 % of the largest cost or more: the candidate is better "
-        "on 100 and worse on 100 of 9,200 units (+0.0 % of the largest cost)",
+        (
+            "loss of label overall: the candidate is not worse by 2 % of the largest cost or more: the candidate is "
+            "better "
+            "on 100 and worse on 100 of 9,200 units (+0.0 % of the largest cost)"
+        ),
     ),
     (
         gate_of("numeric", scale=(0.0, 10.0)),
         a_cell(((-3, 100), (0, 9_000), (3, 100))),
-        "error of label overall: the candidate is not worse by 2 % of the scale or more: the candidate is better on 100 "
-        "and worse on 100 of 9,200 units (+0.0 % of the scale)",
+        (
+            "error of label overall: the candidate is not worse by 2 % of the scale or more: the candidate is better "
+            "on 100 "
+            "and worse on 100 of 9,200 units (+0.0 % of the scale)"
+        ),
     ),
     (
         gate_of("numeric", "at_most", scale=(10.0, 20.0), limit=2.0, margin_ppm=200_000),
@@ -55,20 +66,29 @@ PASSES: list[tuple[Gate, Cell, str]] = [
     (
         gate_of("field", output=None, outputs=("name", "date"), steps=2),
         a_cell(((-80, 10), (-40, 100), (0, 9_000), (40, 120)), grid=80),
-        "fields name, date overall: the candidate is not worse by 2.0 pp or more: the candidate is better on 120 and "
-        "worse on 110 of 9,230 units (+0.0 pp)",
+        (
+            "fields name, date overall: the candidate is not worse by 2.0 pp or more: the candidate is better on 120 "
+            "and "
+            "worse on 110 of 9,230 units (+0.0 pp)"
+        ),
     ),
     (
         gate_of("refusal_rate", label='"refused"'),
         a_cell(EVEN, known=4_000, production_good=3_900, candidate_good=3_896),
-        "refusal rate of refused overall: the candidate is not worse by 2.0 pp or more: 2.6 % refused against 2.5 %, "
-        "4,000 units",
+        (
+            "refusal rate of refused overall: the candidate is not worse by 2.0 pp or more: 2.6 % refused against "
+            "2.5 %, "
+            "4,000 units"
+        ),
     ),
     (
         gate_of("refusal_rate", "at_most", label='"refused"', margin_ppm=30_000),
         a_cell(((-40, 40), (0, 3_960)), known=4_000, production_good=3_900, candidate_good=3_960),
-        "refusal rate of refused overall: less than 3 % of the candidate's answers are refusals: 1.0 % refused against "
-        "2.5 %, 4,000 units",
+        (
+            "refusal rate of refused overall: less than 3 % of the candidate's answers are refusals: 1.0 % refused "
+            "against "
+            "2.5 %, 4,000 units"
+        ),
     ),
     (
         gate_of("cost", "at_most", output="tokens", scale=(0.0, 100.0), limit=30.0, margin_ppm=300_000),
@@ -78,14 +98,20 @@ PASSES: list[tuple[Gate, Cell, str]] = [
     (
         gate_of("cost", output="tokens", scale=(0.0, 100.0)),
         a_cell(((-4, 100), (0, 9_000), (8, 100))),
-        "cost of tokens overall: the candidate is not worse by 2 % of the scale or more: the candidate is better on 100 "
-        "and worse on 100 of 9,200 units (+0.1 % of the scale)",
+        (
+            "cost of tokens overall: the candidate is not worse by 2 % of the scale or more: the candidate is better "
+            "on 100 "
+            "and worse on 100 of 9,200 units (+0.1 % of the scale)"
+        ),
     ),
     (
         gate_of("custom", output=None, custom=CUSTOM, margin_ppm=50_000),
         a_cell(((-4, 100), (0, 1_900), (8, 0), (4, 100))),
-        "custom checks.tone:same_tone overall: the candidate is not worse by 0.05 or more: the candidate is better on "
-        "100 and worse on 100 of 2,100 units (+0.000)",
+        (
+            "custom checks.tone:same_tone overall: the candidate is not worse by 0.05 or more: the candidate is "
+            "better on "
+            "100 and worse on 100 of 2,100 units (+0.000)"
+        ),
     ),
     (
         gate_of("error_rate", output=None, ratio=(3, 2), steps=3, margin_ppm=0),
@@ -96,8 +122,11 @@ PASSES: list[tuple[Gate, Cell, str]] = [
             production_good=19_880,
             candidate_good=19_920,
         ),
-        "error rate overall: the candidate fails less than 1.5 times as often as production: 99.6 % answered against "
-        "99.4 %, 20,000 units",
+        (
+            "error rate overall: the candidate fails less than 1.5 times as often as production: 99.6 % answered "
+            "against "
+            "99.4 %, 20,000 units"
+        ),
     ),
 ]
 
@@ -126,14 +155,20 @@ FAILS: list[tuple[Gate, Cell, str]] = [
     (
         gate_of("loss"),
         a_cell(((-40, 400), (0, 3_600))),
-        "loss of label overall: the candidate is worse by more than 2 % of the largest cost: the candidate is better on "
-        "0 and worse on 400 of 4,000 units (-10.0 % of the largest cost)",
+        (
+            "loss of label overall: the candidate is worse by more than 2 % of the largest cost: the candidate is "
+            "better on "
+            "0 and worse on 400 of 4,000 units (-10.0 % of the largest cost)"
+        ),
     ),
     (
         gate_of("refusal_rate", "at_most", label='"refused"', margin_ppm=30_000),
         a_cell(((-40, 400), (0, 3_600)), known=4_000, production_good=3_900, candidate_good=3_600),
-        "refusal rate of refused overall: more than 3 % of the candidate's answers are refusals: 10.0 % refused against "
-        "2.5 %, 4,000 units",
+        (
+            "refusal rate of refused overall: more than 3 % of the candidate's answers are refusals: 10.0 % refused "
+            "against "
+            "2.5 %, 4,000 units"
+        ),
     ),
     (
         gate_of("cost", "at_most", output="tokens", scale=(0.0, 100.0), limit=30.0, margin_ppm=300_000),
@@ -143,14 +178,20 @@ FAILS: list[tuple[Gate, Cell, str]] = [
     (
         gate_of("error_rate", output=None, ratio=(3, 2), steps=3, margin_ppm=0),
         a_cell(((-80, 300), (0, 19_600), (120, 100)), grid=120),
-        "error rate overall: the candidate fails more than 1.5 times as often as production: the candidate is better on "
-        "100 and worse on 300 of 20,000 units (-0.5 pp)",
+        (
+            "error rate overall: the candidate fails more than 1.5 times as often as production: the candidate is "
+            "better on "
+            "100 and worse on 300 of 20,000 units (-0.5 pp)"
+        ),
     ),
     (
         gate_of("field", output=None, outputs=("name", "date"), steps=2),
         a_cell(((-80, 300), (-40, 280), (0, 3_420)), grid=80),
-        "fields name, date overall: the candidate is worse by more than 2.0 pp: the candidate is better on 0 and worse "
-        "on 580 of 4,000 units (-11.0 pp)",
+        (
+            "fields name, date overall: the candidate is worse by more than 2.0 pp: the candidate is better on 0 and "
+            "worse "
+            "on 580 of 4,000 units (-11.0 pp)"
+        ),
     ),
 ]
 
@@ -264,17 +305,17 @@ def inside(kind: str, **fields: Any) -> tuple[Gate, Cell]:
 @pytest.mark.parametrize(
     ("pair", "alarm"),
     [
-        (inside("accuracy"), "Alarm: accuracy of label overall: the candidate is worse by at least 1.1 pp, which is inside the margin"),
-        (inside("share", form="not_above", label='"x"'), "Alarm: share of x overall: above production's by at least 1.1 pp, which is inside the margin"),
-        (inside("loss"), "Alarm: loss of label overall: the candidate is worse by at least 1.1 % of the largest cost, which is inside the margin"),
+        (inside("accuracy"), "accuracy of label overall: the candidate is worse by at least 1.1 pp"),
+        (inside("share", form="not_above", label='"x"'), "share of x overall: above production's by at least 1.1 pp"),
+        (inside("loss"), "loss of label overall: the candidate is worse by at least 1.1 % of the largest cost"),
     ],
     ids=["accuracy", "share", "loss"],
-)  # fmt: skip
+)
 def test_harm_inside_the_margin_is_an_alarm_and_no_verdict(pair: tuple[Gate, Cell], alarm: str) -> None:
     gate, cell = pair
     verdict = verdict_on(a_plan(gate), some_evidence(cell))
     assert verdict.verdict == "promote"
-    assert verdict.reasons[1] == alarm
+    assert verdict.reasons[1] == f"Alarm: {alarm}, which is inside the margin"
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from gnomon.decide import assess
-from gnomon.decide.recompute import differences
 from gnomon.records.evidence import AtRate, Histogram
-from gnomon.records.plan import OTHERWISE, OVERALL, Duration
+from gnomon.records.plan import OTHERWISE, Duration
 from gnomon.records.verdict import Verdict
 from gnomon.stats.betting import CAP
 from tests.decide.parts import (
@@ -27,10 +26,12 @@ from tests.decide.parts import (
     a_cell,
     a_weighted_cell,
     accuracy,
+    gate_of,
     some_evidence,
     verdict_on,
 )
 from tests.evidence.trial_log import START, a_gate, a_plan
+
 
 def test_an_equal_candidate_with_enough_units_is_promoted() -> None:
     verdict = verdict_on(a_plan(accuracy()), some_evidence(a_cell(EQUAL)))
@@ -163,6 +164,50 @@ def test_a_deadline_does_not_wait_for_truth_that_no_gate_needs() -> None:
     assert verdict.verdict == "inconclusive"
 
 
+@pytest.mark.parametrize("kind", ["recall", "precision", "loss", "numeric", "field"])
+def test_the_deadline_waits_for_truth_of_every_kind_that_looks_at_it(kind: Any) -> None:
+    gate = gate_of(kind, label='"x"', scale=(0.0, 1.0), outputs=("label",))
+    plan = a_plan(gate, duration=Duration(deadline_us=5 * DAY), expected_within_us=20 * DAY)
+    verdict = verdict_on(plan, some_evidence(a_cell((), seen=1), as_of_us=START + 25 * DAY))
+    assert verdict.verdict == "continue"
+    late = verdict_on(plan, some_evidence(a_cell((), seen=1), as_of_us=START + 25 * DAY + 1))
+    assert late.verdict == "inconclusive"
+
+
+@pytest.mark.parametrize("as_of_us", [START + 10 * DAY, START + 40 * DAY])
+def test_without_a_probe_in_the_log_nothing_is_promoted_where_the_plan_requires_one(as_of_us: int) -> None:
+    plan = a_plan(accuracy(), duration=Duration(deadline_us=11 * DAY), expected_within_us=0)
+    plan = structs.replace(plan, probes_required=True)
+    verdict = verdict_on(plan, some_evidence(a_cell(EQUAL), as_of_us=as_of_us))
+    no_probe = "no known answer has come through the real path into the log, as integrity.probes requires"
+    if as_of_us > START + 11 * DAY:
+        assert verdict.sentence == f"Inconclusive: the deadline is over and every test passes, but {no_probe}."
+    else:
+        assert verdict.sentence == f"Continue: every test passes, but {no_probe}."
+        assert verdict.would_change.startswith("A probe's known answer in the log")
+    assert no_probe in verdict.reasons
+    assert verdict_on(plan, some_evidence(a_cell(EQUAL), as_of_us=as_of_us, probes=1)).verdict == "promote"
+    harmed = verdict_on(plan, some_evidence(a_cell(HARMED), as_of_us=as_of_us))
+    assert harmed.verdict == "reject"
+
+
+def test_a_later_attempt_says_what_spending_alpha_would_have_asked_for() -> None:
+    """alpha 6/(pi^2 k^2) at k = 3 is 0.0034: an e of 296. Nothing is enforced."""
+    plan, evidence = a_plan(accuracy()), some_evidence(a_cell(EQUAL))
+    first, third = (verdict_on(plan, evidence, attempt=attempt) for attempt in (1, 3))
+    assert (first.attempt, third.attempt) == (1, 3)
+    assert (first.verdict, third.verdict) == ("promote", "promote")
+    assert third.sentence == (
+        f"{first.sentence} It is attempt 3 against the same production on the same routes: to keep 5 % over all attempts "
+        "this one would ask for an e of 296; its weakest test has 536,671."
+    )
+    assert verdict_on(plan, some_evidence(a_cell(FEW)), attempt=3).sentence.startswith("Continue: 0 of 1 test pass")
+
+
+def test_closed_cycles_are_carried_into_the_verdict() -> None:
+    assert verdict_on(a_plan(accuracy()), some_evidence(a_cell(EQUAL), closed_cycles=2)).closed_cycles == 2
+
+
 @pytest.mark.parametrize("histogram", [EQUAL, HARMED, FEW, ()])
 def test_a_log_that_cannot_be_trusted_is_invalid_before_anything_else(histogram: Histogram) -> None:
     evidence = some_evidence(a_cell(histogram), anomalies=("the ledger goes backward",))
@@ -223,6 +268,7 @@ def test_any_counts_give_one_of_five_words_and_no_data_is_never_a_pass(pairs: li
 
 
 # weights -----------------------------------------------------------------------------------------------------------
+
 
 def test_one_rate_gives_the_numbers_of_the_release_before() -> None:
     """Taken from the code before there were weights."""
@@ -286,13 +332,6 @@ def test_before_a_closed_cycle_the_weighted_estimate_is_that_of_what_can_reject(
     test = verdict_on(a_plan(accuracy(), rates=RATES), some_evidence(cell)).tests[0]
     assert test.estimate == pytest.approx(-0.5, abs=2e-9)
     assert test.lower is None
-
-
-def test_a_verdict_from_before_there_were_weights_can_still_be_read() -> None:
-    verdict = verdict_on(a_plan(accuracy()), some_evidence(a_cell(EQUAL)))
-    old = msgspec.to_builtins(verdict)
-    assert old["tests"][0]["cell"].pop("by_rate") == ()
-    assert differences(msgspec.convert(old, Verdict), verdict) == []
 
 
 # whole trials, simulated -------------------------------------------------------------------------------------------

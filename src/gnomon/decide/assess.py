@@ -66,9 +66,7 @@ def over_deadline(plan: Plan, evidence: Evidence, started_us: int) -> bool:
     return evidence.as_of_us > started_us + plan.duration.deadline_us + grace_us
 
 
-def _gates(
-    plan: Plan, evidence: Evidence, started_us: int
-) -> tuple[list[Row], list[Numbers], tuple[TestResult, ...]]:
+def _gates(plan: Plan, evidence: Evidence, started_us: int) -> tuple[list[Row], list[Numbers], tuple[TestResult, ...]]:
     rows = _rows(plan, plan.gates, evidence.cells[: len(plan.tests)])
     alpha = plan.alpha_ppm / PPM
     found = numbers.compute(plan, evidence, rows, Levels(alpha, promote_tests=1, reject_tests=len(rows)))
@@ -90,9 +88,10 @@ def _gates(
 
 
 def _targets(plan: Plan, evidence: Evidence, tested: bool, started_us: int) -> tuple[TestResult, ...]:
-    """Holm's step-down over the targets' sequential p-values, min(1, 1/e), says which are shown, and over the e-values
-    of the other side which are missed: at any look, each side wrong with a probability of at most alpha over all targets
-    together, however they depend on each other.
+    """Which targets are shown, and which are missed: by Holm's step-down over their sequential p-values, min(1, 1/e).
+
+    At any look each side is wrong with a probability of at most alpha over all targets together, however they depend on
+    each other.
     """
     rows = _rows(plan, plan.targets, evidence.cells[len(plan.tests) :])
     alpha = plan.alpha_ppm / PPM

@@ -14,10 +14,13 @@ chosen. So
 Source    Tango, Stat. Med. 17:891, 1998; Nam, Biometrics 53, 1997; for two outcomes the exact binomial
 """
 
+from scipy import special
+
 from gnomon.decide.claims import PPM
 from gnomon.decide.rows import Row
 from gnomon.records.evidence import Evidence
 from gnomon.records.plan import Plan
+from gnomon.stats import paired
 
 _PAUSED = "shed:paused"
 
@@ -40,9 +43,5 @@ def p_value(plan: Plan, evidence: Evidence, row: Row, *, started_us: int, over_d
 def _p(row: Row, better: int, worse: int, units: int) -> float:
     margin = row.test.margin_ppm / PPM
     if row.gate.top == 0:
-        from scipy.special import bdtr
-
-        return float(bdtr(worse, units, margin))  # P(at most as many bad ones, if the rate were the margin)
-    from gnomon.stats import paired
-
+        return float(special.bdtr(worse, units, margin))  # P(at most as many bad ones, if the rate were the margin)
     return float(paired.tango_test(better, worse, units, margin).p)

@@ -145,7 +145,7 @@ def _limit(gate: Gate, test: Test, than: str) -> str:
     return f"{than} than {share(test.margin_ppm)} of the candidate's answers {_BAD[gate.kind]}"
 
 
-def _flags(row: Row, now: Numbers, units: int) -> str | None:
+def _flags(_row: Row, now: Numbers, units: int) -> str | None:
     theirs = "production flagged nothing" if now.production is None else f"against {100 * now.production:.1f} %"
     mine = f"{100 * (now.candidate or 0.0):.1f} % of what the candidate flagged is right"
     return f"{mine}{' ' if now.production is not None else '; '}{theirs}, {count(units, 'unit')}"
@@ -188,4 +188,6 @@ def too_few(row: Row, alpha: float) -> str | None:
     least = ratio.least_pairs(row, alpha)
     if pairs >= least:
         return None
-    return f"{pairs:,} of {count(least, 'pair')}: fewer say nothing about a {share(row.gate.quantile_ppm or 0)} quantile"
+    return (
+        f"{pairs:,} of {count(least, 'pair')}: fewer say nothing about a {share(row.gate.quantile_ppm or 0)} quantile"
+    )

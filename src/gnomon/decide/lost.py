@@ -1,9 +1,9 @@
 """The share of lost pairs: when it holds a promotion up, and when it makes a trial invalid.
 
-A share over the limit blocks at once: that claims nothing. That a cell loses more than the limit is a claim, looked at as
-often as all the others, so it takes an e-value: against "at most the limit is lost", D = -1 for each lost exchange. Over
-all cells together it is wrong with a probability of at most alpha, however often one looks, as it takes as many times
-1/alpha as there are cells. When sampling has ended and nothing more can come, the plain share decides.
+A share over the limit blocks at once: that claims nothing. That a cell loses more than the limit is a claim, looked at
+as often as all the others, so it takes an e-value: against "at most the limit is lost", D = -1 for each lost exchange.
+Over all cells together it is wrong with a probability of at most alpha, however often one looks, as it takes as many
+times 1/alpha as there are cells. When sampling has ended and nothing more can come, the plain share decides.
 """
 
 from gnomon.decide.claims import PPM
@@ -26,7 +26,10 @@ def shown_over_limit(plan: Plan, evidence: Evidence) -> list[str]:
     if plan.lost_ppm == 0:
         return [_sentence(plan, evidence, name) for name in names]  # one lost exchange is more than none
     limit = plan.lost_ppm / PPM
-    counts = [((-GRID, evidence.sampled[name][0]), (0, evidence.sampled[name][1] - evidence.sampled[name][0])) for name in names]
+    counts = [
+        ((-GRID, evidence.sampled[name][0]), (0, evidence.sampled[name][1] - evidence.sampled[name][0]))
+        for name in names
+    ]
     table, values = betting.tabulate(counts)
     e_values = betting.e_reject(table, values, [betting.Claim(margin=limit, disagreement=limit / 2, top=0)])
     needed = len(evidence.sampled) * PPM / plan.alpha_ppm

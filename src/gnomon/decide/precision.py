@@ -45,8 +45,10 @@ def numbers(rows: Sequence[Row], levels: Levels) -> list[Numbers]:
 
 
 def rates(row: Row) -> tuple[Rate, Rate]:
-    """The precision of the candidate and of production, the unknown taken as worst for the candidate and as best for
-    production; before the first closed cycle the other way round. None: nothing was flagged.
+    """The precision of the candidate and of production; None: nothing was flagged.
+
+    The unknown is taken as worst for the candidate and as best for production; before the first closed cycle the other
+    way round.
     """
     low = any(part.low for part in row.parts)
     mine = [(part.weight, part.low if low else part.high) for part in row.parts]

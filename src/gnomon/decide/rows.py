@@ -23,10 +23,12 @@ class Row:
 
     @property
     def is_precision(self) -> bool:
+        """Whether two rates are held against each other, each over what its own arm flagged."""
         return self.gate.kind == "precision"
 
     @property
     def is_latency_ratio(self) -> bool:
+        """Whether two quantiles are held against each other: the evidence is in the tails."""
         return self.gate.kind == "latency" and self.gate.ratio is not None
 
     @property

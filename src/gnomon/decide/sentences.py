@@ -1,6 +1,7 @@
 """The sentences of the verdict as a whole: what it is, and what would change it."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from gnomon.decide import kinds
 from gnomon.decide.assess import vacuous
@@ -9,6 +10,7 @@ from gnomon.decide.words import count, share, short
 from gnomon.records.evidence import Evidence
 from gnomon.records.plan import Plan
 from gnomon.records.verdict import TestResult, VerdictName
+from gnomon.stats import multiple
 
 NO_PROBES = "no known answer has come through the real path into the log, as integrity.probes requires"
 
@@ -56,36 +58,39 @@ def goes_on(evidence: Evidence, tests: Sequence[TestResult], blocked: Sequence[s
     return f"Continue: {done} of {count(len(tests), 'test')} pass, {_named(open_tests)} not settled."
 
 
-def would_change(plan: Plan, name: VerdictName, tests: Sequence[TestResult], blocked: Sequence[str]) -> str:
+def would_change(name: VerdictName, tests: Sequence[TestResult], blocked: Sequence[str]) -> str:
     """What would change the verdict."""
-    if name == "reject":
-        return "Nothing: a rejection is final. An amended plan is a new trial and starts with zero evidence."
-    if name == "invalid":
-        return "Nothing that is still to come repairs what was read. Find the cause and start a new trial."
-    if name == "inconclusive":
-        return "Nothing: sampling ended. An amended plan with a later deadline or a wider margin is a new trial."
-    if name == "promote":
-        return "A later look at more data, until the candidate is promoted: a test that no longer passes, or harm."
+    if name in _FINAL:
+        return _FINAL[name]
     behind = [test for test in tests if test.result != "pass"]
-    if not behind:
-        if list(blocked) == [NO_PROBES]:
-            return "A probe's known answer in the log: gnomon serve sends them when it starts."
-        return "Fewer lost pairs: the share falls as exchanges are paired."
+    if behind:
+        return _missing(behind)
+    if list(blocked) == [NO_PROBES]:
+        return "A probe's known answer in the log: gnomon serve sends them when it starts."
+    return "Fewer lost pairs: the share falls as exchanges are paired."
+
+
+_FINAL: Final = {
+    "reject": "Nothing: a rejection is final. An amended plan is a new trial and starts with zero evidence.",
+    "invalid": "Nothing that is still to come repairs what was read. Find the cause and start a new trial.",
+    "inconclusive": "Nothing: sampling ended. An amended plan with a later deadline or a wider margin is a new trial.",
+    "promote": "A later look at more data, until the candidate is promoted: a test that no longer passes, or harm.",
+}
+
+
+def _missing(behind: Sequence[TestResult]) -> str:
     slowest = min(behind, key=lambda test: (test.e_promote, test.name))
-    units = max((test.needed - test.units for test in behind), default=0)
+    units = max(test.needed - test.units for test in behind)
     more = f"At least {count(units, 'more settled unit')} in the smallest cell. " if units > 0 else ""
-    needed = short(slowest.promote_at)
     furthest = f"the furthest is {slowest.name} at {short(slowest.e_promote)}"
     return (
-        f"{more}Promotion when every test's e reaches {needed} ({furthest}); "
+        f"{more}Promotion when every test's e reaches {short(slowest.promote_at)} ({furthest}); "
         f"rejection when an e against one reaches {short(slowest.reject_at)}."
     )
 
 
 def _attempt(plan: Plan, seen: Sequence[TestResult], attempt: int) -> str:
-    """What it would have taken to spend alpha over all attempts. Shown, and not enforced: that is a plan's to declare."""
-    from gnomon.stats import multiple
-
+    """What it would take to spend alpha over all attempts. Shown, and not enforced: that is a plan's to declare."""
     spent = multiple.attempt_alpha(plan.alpha_ppm / PPM, attempt)
     weakest = min((test.e_promote for test in seen), default=1.0)
     return (

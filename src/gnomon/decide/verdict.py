@@ -44,7 +44,7 @@ def decide(
         verdict=name,
         sentence=sentence,
         reasons=(*reasons, *found.alarms, *targets, *evidence.notes),
-        would_change=sentences.would_change(plan, name, found.tests, blocked),
+        would_change=sentences.would_change(name, found.tests, blocked),
         tests=found.tests,
         alpha_ppm=plan.alpha_ppm,
         as_of_us=evidence.as_of_us,

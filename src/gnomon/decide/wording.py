@@ -38,9 +38,9 @@ def alarm(plan: Plan, row: Row, now: Numbers) -> str | None:
         if now.lower is None or now.lower <= 1 or now.blocked:
             return None
         shown = f"the candidate is slower than production, at least {now.lower:.3g} times"
-    elif row.test.margin_ppm == 0 or (row.gate.top == 0 and not row.is_precision):
-        return None
-    elif now.upper is None or now.upper >= 0:
+    elif (
+        row.test.margin_ppm == 0 or (row.gate.top == 0 and not row.is_precision) or now.upper is None or now.upper >= 0
+    ):
         return None
     elif row.gate.form in {"not_above", "not_below"}:
         side = "above" if row.gate.form == "not_above" else "below"

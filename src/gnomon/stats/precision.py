@@ -7,9 +7,9 @@ for it is scanned, and the smallest evidence counts:
     E  =  4/5  min over p in CS of  E_p ,    E_p against  mean D_B <= p - delta - 1 ,    CS wrong at most alpha/5
 
 With the weights of the stakes fixed whatever p is, E_p falls in p: the smallest is at the upper end. If the claim is
-false, then either p_A leaves the sequence (alpha/5), or E <= 4/5 E_(p_A), which reaches 1/alpha with a probability of at
-most 4/5 alpha. So P(E ever >= 1/alpha) <= alpha. It is no e-value at other levels than alpha. Rejection is the mirror image,
-at the lower end.
+false, then either p_A leaves the sequence (alpha/5), or E <= 4/5 E_(p_A), which reaches 1/alpha with a probability of
+at most 4/5 alpha. So P(E ever >= 1/alpha) <= alpha. It is no e-value at other levels than alpha. Rejection is the
+mirror image, at the lower end.
 
 Source    Waudby-Smith & Ramdas, Estimating means of bounded random variables by betting, JRSS B 86(1), 2024; the union
           bound over a nuisance parameter: Berger & Boos, P values maximized over a confidence set for the nuisance
@@ -43,6 +43,7 @@ class Flags:
 
     @property
     def units(self) -> Counts:
+        """Flags in each test."""
         return np.asarray(self.counts.sum(axis=1))
 
 
@@ -58,8 +59,9 @@ def precision_e(
     claims: Sequence[tuple[Claim, Claim]],
     alpha: float,
 ) -> Floats:
-    """Evidence at level alpha that the candidate's precision is above production's minus the margin. Compare with 1/alpha.
+    """Evidence at level alpha that the candidate's precision is above production's minus the margin.
 
+    Compare it with 1/alpha.
     `claims`: for each test the claims about the candidate's and production's flags that the stakes are tuned to. 1
     where the candidate flagged nothing; where production flagged nothing its precision may be 1.
     """
