@@ -13,7 +13,7 @@ import json
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from gnomon import __version__, clock
 from gnomon.errors import IntegrityError, StateError, Unreachable
@@ -136,7 +136,14 @@ def _readings(state: State, trial: Trial, *, as_of_us: int) -> tuple[Reading, ..
 
 
 def _judge(
-    trial: Trial, snapshot: "Snapshot", identities: tuple[Reading, ...], *, as_of_us: int, program: str, attempt: int
+    trial: Trial,
+    snapshot: "Snapshot",
+    identities: tuple[Reading, ...],
+    *,
+    as_of_us: int,
+    program: str,
+    attempt: int,
+    digest: Literal["files", "rows"] = "files",
 ) -> Verdict:
     """The verdict that these tables give at that time: of the sealed plan, and of nothing else."""
     import duckdb
@@ -154,6 +161,7 @@ def _judge(
             as_of_us=as_of_us,
             started_us=started_us,
             identities=identities,
+            digest=digest,
         )
     except duckdb.Error as error:
         reason = str(error).splitlines()[0]
@@ -215,6 +223,7 @@ def verify(settings: Settings, state: State, trial: Trial, verdict: Verdict, pla
         as_of_us=verdict.as_of_us,
         program=verdict.program,
         attempt=verdict.attempt,
+        digest="files" if verdict.digest.startswith("files:") else "rows",
     )
     different = recompute.differences(verdict, again)
     if different:

@@ -201,7 +201,7 @@ def a_log(
     log.append("comparisons", rows)
     log.append("truths", truths)
     last = max((row["time_us"] for row in rows), default=START)
-    states = [row["state"] for row in rows if row["epoch"] == 1]
+    states = [row["state"] for row in rows if row["epoch"] == 1 and not row.get("instance")]
     counts = {"received": len(states), "paired": states.count("paired"), "expired": states.count("expired")}
     counts |= {state: states.count(state) for state in states if state.startswith("guarded:")}
     log.flush(watermark=(last - START) // SECOND + 1 if watermark is None else watermark, **counts)

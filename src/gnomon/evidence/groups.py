@@ -227,7 +227,7 @@ class _Counting:
         found = counted.to_pyarrow()
         columns = {name: found[name].to_numpy().astype(np.int64) for name in found.column_names}
         digits = _digits(columns[batch.cells], self._cell_radixes(batch.segments))
-        states = {}
+        states: dict[int, Ints] = {}
         for name, gates in batch.columns:
             numbers = _digits(columns[name], [self._states[index].radix for index in gates])
             states |= dict(zip(gates, numbers, strict=True))
@@ -262,7 +262,7 @@ class _Counting:
         return self._states[index].read(int(state))
 
     def _slots(self, frontiers: dict[tuple[int, str, int], int]) -> list[int]:
-        """The times at which something changes from settled to not, or from closed to open; none at or after the end."""
+        """The times at which something turns from settled to not, or from closed to open; none at or after the end."""
         times = {*frontiers.values(), self._closed(self._end_us)}
         times |= {self._closed(each) for each in frontiers.values()}
         return sorted(time_us for time_us in times if time_us < self._end_us)

@@ -179,8 +179,8 @@ def _utc(us: int) -> str:
 def summary(plan: Plan, comparisons: Expr, *, watermark_us: int, end_us: int) -> list[dict[str, Any]]:
     """The exchanges of `comparisons` by epoch, state, stratum and probability, counted in one pass.
 
-    `all`; `before` the watermark; `read`: before `end_us`; of these, pairs that ran together (`timed`) and those of them
-    that started late (`lagging`); exchanges with a `twin`, and those whose second answer a cache gave (`repeats`).
+    `all`; `before` the watermark; `read`: before `end_us`; of these, pairs that ran together (`timed`) and those that
+    started late (`lagging`); exchanges with a `twin`, and those whose second answer a cache gave (`repeats`).
     """
     rows = comparisons.filter(first(plan, comparisons))
     read = rows.time_us < end_us
@@ -198,7 +198,7 @@ def summary(plan: Plan, comparisons: Expr, *, watermark_us: int, end_us: int) ->
 
 
 def row_anomalies(counted: Sequence[Mapping[str, Any]], ledger: Ledger, *, rates: Mapping[str, int]) -> list[str]:
-    """What `comparisons` (the summary of an epoch) says against the ledger and the plan's rates (by stratum, over 2**32).
+    """What the summary of an epoch says against the ledger and the plan's rates (by stratum, over 2**32).
 
     A ledger row is written after the rows it counts and pinned before them. So the log holds at least what the ledger
     counts, and no more than that from before the watermark.

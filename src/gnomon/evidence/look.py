@@ -195,10 +195,8 @@ def _repeating(twins: int, repeats: int) -> tuple[str, ...]:
     """A note where many second answers look like a cache's."""
     if repeats * _REPEATS <= twins:
         return ()
-    return (
-        f"{repeats} of {twins} second answers of production look like a cache's: they count for nothing, and the noise "
-        "floor is that of the others",
-    )
+    said = f"{repeats} of {twins} second answers of production look like a cache's: they count for nothing"
+    return (f"{said}, and the noise floor is that of the others",)
 
 
 def _cell(

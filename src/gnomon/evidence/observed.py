@@ -139,8 +139,8 @@ def cost(plan: Plan, gate: Gate, row: Expr) -> Terms:
 def custom(plan: Plan, gate: Gate, row: Expr) -> Terms:
     """What the user's function said of the pair. Null, NaN and infinite are unknown; what is outside is clipped.
 
-    Of a failed arm it is known that it cannot have been right: a tie is the most of a failed candidate, and the least of
-    a failed production.
+    Of a failed arm it is known that it cannot have been right: a tie is the most of a failed candidate, and the least
+    of a failed production.
     """
     said = row[custom_column(next(place for place, each in enumerate(plan.customs) if each.id == gate.id))]
     readable = (said.notnull() & ~said.isnan() & ~said.isinf()).fill_null(NEVER)

@@ -1,8 +1,8 @@
 """The slow end of both arms' latencies, for a ratio of quantiles: integer bucket edges and counts.
 
-A bucket holds the latencies with the same first 9 significant bits, so it is at most 1/256 wide; edges are integers, and
-the same on any engine. A call that failed is infinite, a late one ran at another time and is left out, a lost one is
-only counted. Clusters are not averaged here: each pair counts.
+A bucket holds the latencies with the same first 9 significant bits, so it is at most 1/256 wide; edges are integers,
+and the same on any engine. A call that failed is infinite, a late one ran at another time and is left out, a lost one
+is only counted. Clusters are not averaged here: each pair counts.
 """
 
 from collections.abc import Mapping, Sequence

@@ -98,11 +98,15 @@ def whole(condition: Expr) -> Expr:
     return condition.cast("int64")
 
 
+_HAIR: Final = 1e-9
+"""Of a step: decimal fractions are not exact in binary, and 0.1 is to be four steps of 1/40, not three."""
+
+
 def down(difference: Expr, scale: int) -> Expr:
-    """A real D in [-1, 1] in whole steps of 1/scale, rounded down. The same on any engine: what is cut is not negative."""
-    return ((difference + 1.0) * float(scale)).floor().cast("int64") - scale
+    """A real D in [-1, 1] in whole steps of 1/scale, rounded down. What is cut is not negative: so on any engine."""
+    return ((difference + 1.0) * float(scale) + _HAIR).floor().cast("int64") - scale
 
 
 def up(difference: Expr, scale: int) -> Expr:
     """The same, rounded up."""
-    return scale - ((1.0 - difference) * float(scale)).floor().cast("int64")
+    return scale - ((1.0 - difference) * float(scale) + _HAIR).floor().cast("int64")

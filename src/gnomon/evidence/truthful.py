@@ -98,7 +98,7 @@ def recall(plan: Plan, gate: Gate, row: Expr, as_of_us: int) -> Terms:
 
 
 def precision(plan: Plan, gate: Gate, row: Expr, as_of_us: int) -> Terms:
-    """-1 for what was flagged wrongly, of what the candidate flagged; beside it the same of production, as reference."""
+    """-1 for what was flagged wrongly, of what the candidate flagged; and the same of production, as reference."""
     output = output_of(plan, gate)
     (flagged_a, flagged_b), answered, positive = _flagged(gate, output, row)
     any_flagged = flagged_a | flagged_b
