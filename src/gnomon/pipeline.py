@@ -34,7 +34,8 @@ if (
     from gnomon.log.read import Snapshot
     from gnomon.log.truths import TruthImport
     from gnomon.records.frames import Request
-    from gnomon.report import Report
+    from gnomon.report import Attempt, Report
+    from gnomon.report.history import History
 
 Say = Callable[[str], None]
 _WRITTEN_US = 2_000_000
@@ -164,8 +165,7 @@ def _judge(
             digest=digest,
         )
     except duckdb.Error as error:
-        reason = str(error).splitlines()[0]
-        raise IntegrityError(f"the log of {trial.id} cannot be read, a file of it is damaged: {reason}") from error
+        raise _damaged(trial, error) from error
     return decide(
         plan,
         evidence,
@@ -175,6 +175,11 @@ def _judge(
         program=program,
         attempt=attempt,
     )
+
+
+def _damaged(trial: Trial, error: Exception) -> IntegrityError:
+    reason = str(error).splitlines()[0]
+    return IntegrityError(f"the log of {trial.id} cannot be read, a file of it is damaged: {reason}")
 
 
 def record_look(settings: Settings, state: State, trial: Trial) -> Verdict:
@@ -222,8 +227,8 @@ def verify(settings: Settings, state: State, trial: Trial, verdict: Verdict, pla
         _readings(state, trial, as_of_us=verdict.as_of_us),
         as_of_us=verdict.as_of_us,
         program=verdict.program,
-        attempt=verdict.attempt,
         digest="files" if verdict.digest.startswith("files:") else "rows",
+        attempt=verdict.attempt,
     )
     different = recompute.differences(verdict, again)
     if different:
@@ -258,6 +263,8 @@ def _verify_file(state: State, trial: Trial, plan_path: Path | None) -> None:
 
 def build_report(settings: Settings, state: State, trial: Trial, verdict: Verdict) -> "Report":
     """All that the report shows of one verdict."""
+    import duckdb
+
     from gnomon import report
     from gnomon import status as status_now
     from gnomon.evidence import describe
@@ -265,19 +272,59 @@ def build_report(settings: Settings, state: State, trial: Trial, verdict: Verdic
 
     plan = plan_of(trial)
     log_url = settings.log_url(trial.id)
-    snapshot = read.snapshot(log_url, verdict.versions)
+    try:
+        snapshot = read.snapshot(log_url, verdict.versions)
+        description = describe.describe(
+            plan, snapshot, log_url=log_url, first_epoch=trial.first_epoch, started_us=trial.registered_us
+        )
+    except IntegrityError as error:
+        raise IntegrityError(
+            f"the verdict of {trial.id} cannot be reported, what it rests on is not in the log as it was: {error}; "
+            f"put the log back from a copy, or look at what is there now: gnomon decide {trial.id}"
+        ) from error
+    except duckdb.Error as error:
+        raise _damaged(trial, error) from error
     return report.build(
         trial,
         plan,
         verdict,
-        describe.describe(
-            plan, snapshot, log_url=log_url, first_epoch=trial.first_epoch, started_us=trial.registered_us
-        ),
+        description,
         pauses=tuple(state.pauses(trial.id)),
         tax=status_now.tax(settings.trial_dir(trial.id) / "counters"),
         probes=status_now.probes(settings, trial),
         identities=_readings(state, trial, as_of_us=verdict.as_of_us),
+        history=_history(state, trial),
+        attempts=_attempts(state, trial, plan),
     )
+
+
+def _history(state: State, trial: Trial) -> "History":
+    """The looks that were kept, thinned where there are very many."""
+    from gnomon.report import history
+
+    numbers = state.verdict_numbers(trial.id)
+    shown = history.thinned(numbers)
+    return history.history(state.verdicts(trial.id, shown), left_out=len(numbers) - len(shown))
+
+
+def _attempts(state: State, trial: Trial, plan: Plan) -> "tuple[Attempt, ...]":
+    """Every candidate against the same production on the same routes."""
+    from gnomon.report import Attempt, shared_alpha
+
+    found = []
+    for each in state.attempts(trial.id):
+        last = state.last_verdict(each.id)
+        found.append(
+            Attempt(
+                number=each.attempt,
+                trial=each.id,
+                candidate=str(json.loads(each.document)["candidate"]["version"]),
+                registered_us=each.registered_us,
+                verdict=last[1].verdict if last else None,
+                shared_alpha=shared_alpha(plan.alpha_ppm / 1e6, each.attempt),
+            )
+        )
+    return tuple(found)
 
 
 # 6 -----------------------------------------------------------------------------------------------------------------

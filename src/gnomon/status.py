@@ -73,6 +73,9 @@ def status(settings: Settings, state: State, trial: Trial, plan: Plan, *, runner
             "age_s": None if facts.oldest_us is None else max(0.0, (now_us - facts.oldest_us) / 1e6),
             "in_flight": facts.in_flight,
         },
+        "twins": None
+        if facts is None or facts.twins is None
+        else {**msgspec.to_builtins(facts.twins), "made": facts.twins.made},
         "identities": msgspec.to_builtins(state.identities(trial.id)),
         "problems": [*([damage] if damage else []), *(() if facts is None else facts.problems)],
         "tax": msgspec.to_builtins(tax(settings.trial_dir(trial.id) / "counters")),

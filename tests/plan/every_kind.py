@@ -30,7 +30,7 @@ truth:
   expected_within: 14d
   policy: last
   covers: all
-  available_when: {{label: [legit, review]}}
+  available_when: {{label: [legit, fraud]}}
 unit: {{independent: true}}
 gates:
   - accuracy:     {{of: label, no_worse_than: production, margin: 1pp}}

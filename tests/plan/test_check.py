@@ -396,7 +396,7 @@ def test_better_is_said_as_better(gate: dict[str, Any], sentence: str) -> None:
         "These are the most frequent values of country (top 2), named before the seal.",
         "Where two truths contradict each other, the last to come counts.",
         (
-            "Truth exists only where production answered label legit or review: the gates that look at truth speak of "
+            "Truth exists only where production answered label legit or fraud: the gates that look at truth speak of "
             "those requests alone, and the verdict says so."
         ),
         ("3 targets blocking nothing, in 3 tests that are made when every gate has passed, with Holm's correction:"),

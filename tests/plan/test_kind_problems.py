@@ -93,6 +93,18 @@ def test_numbers_that_agree_within_a_tolerance_need_truth_too() -> None:
     )
 
 
+@pytest.mark.parametrize("kind", ["recall", "precision"])
+def test_what_production_never_answers_where_truth_is_cannot_be_lost(kind: str) -> None:
+    """A recall of 0 is not fallen short of, and a candidate would pass whatever it does."""
+    truth = {"expected_within": "1d", "available_when": {"label": ["legit", "review"]}}
+    ((key, found, do),) = finding({kind: NOT_WORSE | {"of": "fraud", "output": "label"}}, truth=truth)
+    assert (key, do) == (f"gates[0].{kind}", "use accuracy or loss, which compare on what production let through")
+    assert found == (
+        "compares how production finds fraud, and truth.available_when has no truth where production answers fraud: "
+        "any candidate would pass"
+    )
+
+
 RATIO = {"latency": {"quantile": "99%", "at_most": "1.2 x production", "where": "overall"}}
 CANDIDATE = {"version": "2.0", "url": "http://127.0.0.1:9002"}
 

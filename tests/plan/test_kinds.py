@@ -106,7 +106,8 @@ def test_a_share_is_two_gates_with_the_same_margins_by_cell() -> None:
     ("said", "label"), [("fraud", '"fraud"'), (7, "7"), (7.0, "7"), (True, "true"), ("7", '"7"'), ("é", '"é"')]
 )
 def test_a_value_is_named_as_the_log_holds_it(said: Any, label: str) -> None:
-    assert gate_of({"recall": {"of": said, "output": "label", "better_than": "production"}}).label == label
+    gate = {"share": {"of": said, "output": "label", "within": "1pp of production"}}
+    assert gate_of(gate).label == label
 
 
 def test_an_error_ratio_is_a_fraction_and_its_d_is_exact() -> None:
@@ -243,7 +244,7 @@ def test_truth_has_its_policy_and_its_restriction() -> None:
         expected_within_us=14 * 86_400_000_000,
         policy="last",
         covers="all",
-        available=(Available(output="label", values=('"legit"', '"review"')),),
+        available=(Available(output="label", values=('"legit"', '"fraud"')),),
     )
 
 
@@ -258,6 +259,31 @@ def test_a_gates_own_expectation_is_for_every_kind() -> None:
     assert [(test.cell, test.disagreement_ppm, test.difference_ppm) for test in gate.tests[:2]] == [
         ("overall", 30_000, 10_000),
         ("country=DE", 40_000, 10_000),
+    ]
+
+
+@given(st.lists(st.sampled_from([*KINDS["gates"], *KINDS["targets"]]), max_size=12, unique_by=str), st.integers(0, 12))
+def test_no_two_criteria_of_a_plan_have_one_id(items: list[dict[str, Any]], hard: int) -> None:
+    gates, targets = items[:hard], items[hard:]
+    if gates:
+        plan = load.from_document(KINDS | {"gates": gates, "targets": targets})
+        assert len({gate.id for gate in plan.judged}) == len(plan.judged)
+        assert [gate.id for gate in plan.gates] == [
+            gate.id for gate in load.from_document(KINDS | {"gates": gates, "targets": []}).gates
+        ]
+
+
+def test_a_value_may_look_like_a_number_of_a_gate() -> None:
+    def of(value: str, where: str) -> dict[str, Any]:
+        return {"recall": {"of": value, "output": "label", "better_than": "production", "where": where}}
+
+    gates = [of("a", "overall"), of("a", "every segment"), of("a:better_than:2", "overall"), of("", "overall")]
+    plan = with_gates(*gates, truth={"expected_within": "1d"})
+    assert [gate.id for gate in plan.gates] == [
+        "recall:a:better_than",
+        "recall:a:better_than:3",
+        "recall:a:better_than:2",
+        "recall:",
     ]
 
 

@@ -81,11 +81,18 @@ def init(
 
 
 @app.command()
-def schema() -> None:
+def schema(
+    report: Annotated[bool, typer.Option("--report", help="Of the report's JSON, not of a plan.")] = False,
+) -> None:
     """Print the JSON Schema of a plan, for editors."""
-    from gnomon.plan.language import json_schema
+    if report:
+        from gnomon.report import report_schema
 
-    put(json_schema())
+        put(report_schema())
+    else:
+        from gnomon.plan.language import json_schema
+
+        put(json_schema())
 
 
 app.command()(checking.check)
@@ -252,6 +259,7 @@ def report(
     trial: TrialName = "",
     html: Annotated[Path | None, typer.Option(help="Write one offline HTML file.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write Markdown, as for a pull request.")] = None,
+    charts: Annotated[Path | None, typer.Option(help="Write every chart as SVG and PNG into this folder.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Report the last verdict (or a first look). Markdown on standard output when no file is named."""
@@ -266,9 +274,14 @@ def report(
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(render(built), encoding="utf-8")
             say(f"wrote {path}")
+    if charts is not None:
+        from gnomon.report import figures
+
+        for path in figures.save(built, charts):
+            say(f"wrote {path}")
     if as_json:
         sys.stdout.write(reports.json(built).decode() + "\n")
-    elif html is None and markdown is None:
+    elif html is None and markdown is None and charts is None:
         typer.echo(reports.markdown(built))
 
 

@@ -145,6 +145,18 @@ def probes_line(probes: list[dict[str, Any]]) -> str:
     return f"{whole} of {len(probes)} came through, the last at {when(max(each['time_us'] for each in probes))}"
 
 
+def twins_line(twins: dict[str, Any]) -> str:
+    """How often production was asked a second time since the runner started, and what became of it."""
+    parts = [f"{twins['made']:,} of {twins['drawn']:,} drawn were made"]
+    if twins["missed"]:
+        parts.append(f"{twins['missed']:,} found no room in the budget, which is no random choice")
+    if twins["failed"]:
+        parts.append(f"{twins['failed']:,} failed")
+    if twins["repeated"]:
+        parts.append(f"{twins['repeated']:,} came from a cache and say nothing about noise")
+    return "; ".join(parts)
+
+
 def progress_lines(progress: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Truth, cycles and dates."""
     truth, cycles = progress["truth"], progress["cycles"]
@@ -184,6 +196,7 @@ def _status(now: dict[str, Any]) -> RenderableType:
         *((f"{each['arm']} is", f"{each['shown']}, read at {when(each['time_us'])}") for each in now["identities"]),
         ("sampled", sampling_line(now["sampling"])),
         ("inbox", inbox_line(now["inbox"])),
+        *([("twins", twins_line(now["twins"]))] if now.get("twins") else []),
         *(("problem", problem) for problem in now["problems"]),
         ("comparison lag", "not known" if behind is None else f"{behind:,.1f} s"),
         *progress_lines(now["progress"]),

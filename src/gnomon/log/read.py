@@ -70,13 +70,16 @@ def exchanges(log_url: str, ids: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def rows_of(log_url: str, table: str, ids: Sequence[str]) -> list[dict[str, Any]]:
-    """The rows of `exchanges` or `comparisons` with these ids (few), in the order of `ids`, of the newest version."""
+    """The rows of `exchanges` or `comparisons` with these ids (few), in the order of `ids`, of the newest version.
+
+    Of a batch of instances the first one's row.
+    """
     there = opened(log_url, table)
     if there is None or not ids:
         return []
     wanted = pa.array(list(ids), pa.string())
     parts = (part.filter(pc.is_in(part["id"], wanted)) for part in _parts(log_url, table, there, ids=ids))
-    by_id = {row["id"]: row for part in parts for row in part.to_pylist()}
+    by_id = {row["id"]: row for part in parts for row in part.to_pylist() if not row.get("instance")}
     return [by_id[each] for each in ids if each in by_id]
 
 

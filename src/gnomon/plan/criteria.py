@@ -240,7 +240,9 @@ def ids(of: list[Criterion], model: PlanModel) -> list[str]:
     """The kind; with what it looks at, then the form, then a number, as far as that is needed to tell them apart."""
     kinds = [each.kind for each in of]
     named = [
-        f"{each.kind}:{what}" if kinds.count(each.kind) > 1 and (what := _what(each, of, model)) else str(each.kind)
+        f"{each.kind}:{what}"
+        if kinds.count(each.kind) > 1 and (what := _what(each, of, model)) is not None
+        else str(each.kind)
         for each in of
     ]
     formed = [f"{name}:{each.form}" if named.count(name) > 1 else name for name, each in zip(named, of, strict=True)]
@@ -248,9 +250,15 @@ def ids(of: list[Criterion], model: PlanModel) -> list[str]:
 
 
 def _numbered(names: list[str]) -> Iterator[str]:
-    for index, name in enumerate(names):
-        before = names[:index].count(name)
-        yield f"{name}:{before + 1}" if before else name
+    """Each once. A value may be any text, so a number may be taken by somebody's value."""
+    seen: set[str] = set()
+    for name in names:
+        made, number = name, 1
+        while made in seen or (number > 1 and made in names):
+            number += 1
+            made = f"{name}:{number}"
+        seen.add(made)
+        yield made
 
 
 def _what(criterion: Criterion, of: list[Criterion], model: PlanModel) -> str | None:

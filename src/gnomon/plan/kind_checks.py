@@ -10,7 +10,7 @@ from gnomon import plugins
 from gnomon.errors import GnomonError
 from gnomon.plan import criteria, expand_fork, labels
 from gnomon.plan.criteria import Criterion
-from gnomon.plan.language import OutputModel
+from gnomon.plan.language import OutputModel, TruthModel
 from gnomon.plan.language_gates import (
     CostModel,
     CustomModel,
@@ -122,6 +122,7 @@ def _truth(path: Path, claim: Criterion, shape: Shape) -> Iterator[Finding]:
             path, found, "add truth: {key: body:/id, expected_within: 14d}, or use agreement, which needs none"
         )
         return
+    yield from _never_answered(path, claim, shape, truth)
     if truth.covers != "disagreements":
         return
     if claim.kind in {"recall", "precision"}:
@@ -136,6 +137,19 @@ def _truth(path: Path, claim: Criterion, shape: Shape) -> Iterator[Finding]:
             "needs truth where the numbers differ within the tolerance, and truth.covers: disagreements has none there"
         )
         yield Finding(path, found, "take the output's tolerance out, or write covers: all")
+
+
+def _never_answered(path: Path, claim: Criterion, shape: Shape, truth: TruthModel) -> Iterator[Finding]:
+    """Where production never answers a value, its recall is 0 and it has no precision: nothing could be lost."""
+    label = criteria.label_of(claim.said)
+    there = (truth.available_when or {}).get(criteria.output_of(claim.said, shape.model) or "")
+    if label is None or there is None or label in there:
+        return
+    found = (
+        f"compares how production finds {labels.show(label)}, and truth.available_when has no truth where production "
+        f"answers {labels.show(label)}: any candidate would pass"
+    )
+    yield Finding(path, found, "use accuracy or loss, which compare on what production let through")
 
 
 def _costs(path: Path, said: LossModel) -> Iterator[Finding]:

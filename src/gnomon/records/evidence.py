@@ -163,6 +163,20 @@ class Agreement(Record, frozen=True, kw_only=True):
     """(production's value, candidate's value, pairs); rare values are folded into `other`."""
 
 
+class NoiseFloor(Record, frozen=True, kw_only=True):
+    """How often production agrees with its own twin, on pairs whose twin was drawn."""
+
+    output: str
+    cell: str
+    drawn: int
+    repeats: int
+    """Of them: the second answer looks like a cache's, and counts in neither number below."""
+    agree: int
+    """Production's second answer agrees with its first."""
+    candidate_agree: int
+    """On the same pairs: the candidate's answer agrees with production's first."""
+
+
 class Disagreement(Record, frozen=True, kw_only=True):
     """One exchange to look at, both answers side by side."""
 
@@ -256,3 +270,5 @@ class Description(Record, frozen=True, kw_only=True):
     sampling: tuple[Sampling, ...] = ()
     """Every stratum that a copy can be of, in the plan's order."""
     losses: Losses | None = None
+    noise: tuple[NoiseFloor, ...] = ()
+    """By output and cell; empty without a twin."""

@@ -34,6 +34,7 @@ _COUNTERS = {
     "gnomon_call_failures": ("Calls of an arm that failed; of the serving arm without outcome.", ("arm", "outcome")),
     "gnomon_coins_tossed": ("Requests whose coin was tossed.", ("stratum",)),
     "gnomon_sampled": ("Requests whose coin said yes.", ("stratum",)),
+    "gnomon_twins": ("Exchanges drawn to go to production twice; of them missed, failed, from a cache.", ("result",)),
 }
 _GAUGES = {
     "gnomon_open_requests": ("In flight, buffered or in the inbox.", ()),
@@ -101,6 +102,7 @@ def _counts(status: dict[str, Any]) -> Values:
         },
         "gnomon_coins_tossed": {(name,): each["drawn"] for name, each in coins.items()},
         "gnomon_sampled": {(name,): each["sampled"] for name, each in coins.items()},
+        "gnomon_twins": {(result,): count for result, count in (status["twins"] or {}).items() if result != "made"},
     }
 
 
