@@ -124,7 +124,7 @@ def test_wrong_decisions_stay_under_alpha_and_clear_harm_is_found() -> None:
         assert case(found, "margin", gate)[0].promoted <= 0.05 + 3 * (0.05 * 0.95 / 200) ** 0.5
         assert case(found, "worse", gate)[-1].rejected > 0.95
     assert case(found, "equal")[0].promoted > 0.8
-    assert found.confirmed >= 100
+    assert rehearsal.CONFIRMED <= found.confirmed < found.ended  # the others' e-values say the same
 
 
 def source_gate() -> dict[str, Any]:

@@ -325,13 +325,31 @@ def test_precision_is_planned_within_a_fifth_of_a_simulation() -> None:
     assert planned == pytest.approx(np.quantile(ended, [0.5, 0.8, 0.9], method="inverted_cdf"), rel=0.2)
 
 
-def test_a_hybrid_test_bets_at_half_of_alpha() -> None:
-    plan = plan_of(accuracy())
-    (gate,) = plan.gates
-    halved = structs.replace(gate, tests=(structs.replace(gate.tests[0], n_max=5000),))
-    units = row(sized(structs.replace(plan, gates=(halved,)))).units[1]
-    assert units is not None
-    assert units > 1.1 * (row(sized(plan)).units[1] or 0)
+def test_a_hybrid_test_bets_at_half_of_alpha_and_has_one_more_chance_at_the_deadline() -> None:
+    """About (1.96 + 0.84)^2 psi / delta^2 = 1,962 pairs, the quick formula of statistics.md, section 2."""
+    plan = plan_of(accuracy(), duration={"deadline": "21d"})
+
+    def with_size(n_max: int | None, rate: str) -> Sized:
+        (gate,) = plan.gates
+        made = structs.replace(gate, tests=(structs.replace(gate.tests[0], n_max=n_max),))
+        return row(sized(structs.replace(plan, gates=(made,)), rate))
+
+    alone, hybrid = with_size(None, "100/d"), with_size(2000, "100/d")
+    assert alone.units[1] is not None
+    assert hybrid.units[1] is not None
+    assert hybrid.units[1] > 1.1 * alone.units[1]
+    assert alone.state == "late"
+    assert hybrid.sampling is not None
+    assert hybrid.sampling[1] == 21
+    assert hybrid.state == "reached"
+    assert with_size(2200, "100/d").state == "late"  # the sealed size is not there by then
+    assert with_size(1000, "90/d").state == "late"  # it is, and the power is not
+
+
+def test_a_segment_whose_values_are_still_to_be_found_has_no_shares() -> None:
+    plan = plan_of(accuracy(), segments={"country": {"from": "body:/country", "top": 2, "learn": 500}})
+    sizing = sized(plan, "1000/d")
+    assert any(each.startswith("The values of country are found when") for each in sizing.assumptions)
 
 
 @pytest.mark.parametrize(

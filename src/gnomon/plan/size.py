@@ -106,7 +106,7 @@ def _sized(
 ) -> Sized:
     test, share = each.test, known.share(each.test)
     requests = None if not each.per_request else _whole(_three(each.units, 1 / each.per_request))
-    sampling = None if not each.per_day else _closed(plan, each.units, each.per_day)
+    sampling = None if not each.per_day else _sampling(plan, each, each.per_day, deadline)
     labels = None
     if each.labels_each is not None:
         labels = _whole(_three(each.units, each.labels_each))
@@ -147,6 +147,19 @@ def _state(
     if sampling[1] is None or (deadline is not None and sampling[1] > deadline):
         return "late"
     return "reached"
+
+
+def _sampling(plan: Plan, each: Forecast, per_day: float, deadline: float | None) -> Three:
+    """Days of sampling until promotion is shown; a hybrid test has one more chance at the deadline."""
+    found = _closed(plan, each.units, per_day)
+    if each.fixed is None or deadline is None:
+        return found
+    there = per_day * _last_cycle(plan, deadline)
+    half, most, nearly = (
+        min(deadline, days or deadline) if units is not None and units <= there else days
+        for days, units in zip(found, each.fixed, strict=True)
+    )
+    return half, most, nearly
 
 
 def _closed(plan: Plan, units: Counts, per_day: float) -> Three:

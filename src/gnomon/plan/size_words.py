@@ -109,6 +109,13 @@ def assumptions(plan: Plan, known: Traffic) -> Iterator[str]:
         rest = known.shares.get(f"{segment.name}={OTHER}", 0.0)
         if known.pilot is None and rest > 0:
             yield f"{segment.name}={OTHER} is taken to have what the named values leave: {percent(rest)}."
+        if not segment.labels:
+            yield f"The values of {segment.name} are found when the trial starts; the table has no rows for them yet."
+    yield from _of_the_traffic(plan, known)
+    yield from _of_the_gates(plan, known)
+
+
+def _of_the_traffic(plan: Plan, known: Traffic) -> Iterator[str]:
     if mixture(plan, known, OVERALL, "") is None:
         yield (
             "Which stratum requests are of is not known: all are taken at the lowest rate, the longest that it can "
@@ -120,6 +127,11 @@ def assumptions(plan: Plan, known: Traffic) -> Iterator[str]:
         yield "Each request is taken as a unit of its own; with unit.cluster it takes more requests (a pilot knows)."
     if plan.truth is not None and plan.truth.available and known.pilot is None:
         yield "Truth is taken to come for every request; where it does not, it takes more requests (a pilot knows)."
+
+
+def _of_the_gates(plan: Plan, known: Traffic) -> Iterator[str]:
+    if any(test.n_max is not None for test in plan.tests):
+        yield "Days of hybrid gates count their one test at the deadline; the units are those of the e-value alone."
     if any(gate.kind == "latency" and gate.ratio is not None for gate in plan.judged):
         measured = known.pilot is not None and any(seen.sigma for seen in known.pilot.tests.values())
         spread = "the pilot's" if measured else f"{SIGMA:g}"
