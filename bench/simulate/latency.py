@@ -75,6 +75,8 @@ def ends(pairs: Pairs, looks: int, bound: float, *gates: Gate) -> list[Floats]:
             if open_.size:
                 passes = gate(EDGES[part], counts[open_, :, part], kept[open_])
                 ended[open_[passes]] = look * STEP
+        if all(np.isfinite(ended).all() for ended in found):
+            break
     return found
 
 
