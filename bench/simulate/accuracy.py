@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 from table import ALPHA, Floats, Row, at_least, at_most, false_rate
-from trials import THREE, Counts, Z, chances, draws, e_values, first, fixed_sample_test, promotes, quantile
+from trials import THREE, Counts, Draw, Z, chances, draws, e_values, first, fixed_sample_test, promotes, quantile
 
 import gnomon.stats as gs
 from gnomon.stats import Claim, e_reject
@@ -33,7 +33,7 @@ def b2(rng: np.random.Generator, psi: float, delta: float, difference: float, n8
     ]
 
 
-def draws_every(rng: np.random.Generator, step: float, probabilities: list[float]):
+def draws_every(rng: np.random.Generator, step: float, probabilities: list[float]) -> Draw:
     """Looks at multiples of a step that is no whole number of units."""
     return lambda trials, look: rng.multinomial(round(look * step) - round((look - 1) * step), probabilities, trials)
 
