@@ -53,7 +53,9 @@ def warnings(plan: Plan, rows: Sequence[Sized], *, deadline: float | None, per_d
 
 def _late(rows: Sequence[Sized], deadline: float | None) -> Iterator[str]:
     for row in rows:
-        if row.state == "late":
+        if row.state == "late" and row.per_day == 0:
+            yield f"{row.gate} will be inconclusive in {row.cell}: the pilot saw nothing there that it counts."
+        elif row.state == "late":
             needs = "more than ten years" if row.sampling is None or row.sampling[1] is None else days(row.sampling[1])
             by = "" if deadline is None else f", the deadline is {days(deadline)}"
             yield f"{row.gate} will be inconclusive in {row.cell}: needs {needs}{by}."
