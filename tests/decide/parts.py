@@ -112,16 +112,20 @@ def a_tail(production: Any, candidate: Any, ratio: tuple[int, int], *, quantile:
     slow = np.sort(a[np.isfinite(a)])[-max(1, int(4 * (1 - quantile) * len(a))) :]
     x = np.array(sorted({latency_edge(int(us)) for us in slow}), dtype=np.int64)
     over = [np.array([*x[1:], np.inf])[: len(x)], x]  # the next edge, and the edge
+    pairs, quantiles = len(a), (_rank(a, quantile), _rank(b, quantile))
+    if len(x):
+        tail = (a >= x[0]) | (den * b > num * x[0])
+        a, b = a[tail], b[tail]
     return Tail(
-        pairs=len(a) + lost,
+        pairs=pairs + lost,
         lost=lost,
         edges=tuple(int(edge) for edge in x),
         production=tuple(int((a >= edge).sum()) for edge in x),
         candidate=tuple(int((den * b > num * edge).sum()) for edge in x),
         both=tuple(int(((a >= after) & (den * b > num * edge)).sum()) for after, edge in zip(*over, strict=True)),
         cross=tuple(int(((a >= edge) & (den * b > num * after)).sum()) for after, edge in zip(*over, strict=True)),
-        production_us=_rank(a, quantile),
-        candidate_us=_rank(b, quantile),
+        production_us=quantiles[0],
+        candidate_us=quantiles[1],
     )
 
 

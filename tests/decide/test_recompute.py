@@ -1,5 +1,7 @@
 """A recorded verdict against a recomputed one: what differs, and what an earlier release could not have written."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -7,7 +9,8 @@ import pytest
 from msgspec import structs
 
 from gnomon.decide.recompute import differences
-from gnomon.records.evidence import Histogram
+from gnomon.records.evidence import Evidence, Histogram
+from gnomon.records.plan import Plan
 from gnomon.records.verdict import Verdict
 from tests.decide.parts import EQUAL, a_cell, accuracy, some_evidence, verdict_on
 from tests.evidence.trial_log import a_plan
@@ -79,3 +82,14 @@ def test_an_alarm_that_was_taken_out_is_a_difference() -> None:
     verdict = a_verdict(INSIDE)
     assert len(verdict.reasons) == 2
     assert differences(structs.replace(verdict, reasons=verdict.reasons[:1]), verdict) != []
+
+
+RECORDED = json.loads((Path(__file__).parent / "first_release.json").read_text())
+
+
+@pytest.mark.parametrize("case", RECORDED, ids=[case["verdict"]["verdict"] for case in RECORDED])
+def test_what_the_first_release_decided_comes_out_again(case: dict[str, Any]) -> None:
+    """Plans, evidence and verdicts written by its own code, not this one's: e-values, intervals and every sentence."""
+    plan, evidence = msgspec.convert(case["plan"], Plan), msgspec.convert(case["evidence"], Evidence)
+    recorded = msgspec.convert(case["verdict"], Verdict)
+    assert differences(recorded, verdict_on(plan, evidence)) == []

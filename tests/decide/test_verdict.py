@@ -198,8 +198,8 @@ def test_a_later_attempt_says_what_spending_alpha_would_have_asked_for() -> None
     assert (first.attempt, third.attempt) == (1, 3)
     assert (first.verdict, third.verdict) == ("promote", "promote")
     assert third.sentence == (
-        f"{first.sentence} It is attempt 3 against the same production on the same routes: to keep 5 % over all attempts "
-        "this one would ask for an e of 296; its weakest test has 536,671."
+        f"{first.sentence} It is attempt 3 against the same production on the same routes: to keep 5 % over all "
+        "attempts this one would ask for an e of 296; its weakest test has 536,671."
     )
     assert verdict_on(plan, some_evidence(a_cell(FEW)), attempt=3).sentence.startswith("Continue: 0 of 1 test pass")
 

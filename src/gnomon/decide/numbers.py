@@ -25,12 +25,11 @@ def compute(plan: Plan, evidence: Evidence, rows: Sequence[Row], levels: Levels)
 def _plain(rows: Sequence[Row], levels: Levels) -> list[Numbers]:
     """Tests whose claim is about the mean of one D."""
     each = [claims.claim(row.gate, row.test) for row in rows]
-    weights = [[float(part.weight) for part in row.parts] for row in rows]
     low, low_values, low_weights = betting.tabulate_weighted(
-        [[(w, part.low) for w, part in zip(ws, row.parts, strict=True)] for ws, row in zip(weights, rows, strict=True)]
+        [[(part.factor, part.low) for part in row.parts] for row in rows]
     )
     high, high_values, high_weights = betting.tabulate_weighted(
-        [[(w, part.high) for w, part in zip(ws, row.parts, strict=True)] for ws, row in zip(weights, rows, strict=True)]
+        [[(part.factor, part.high) for part in row.parts] for row in rows]
     )
     promote = betting.e_promote(low, low_values, each, low_weights)
     reject = betting.e_reject(high, high_values, each, high_weights)

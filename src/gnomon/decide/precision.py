@@ -5,7 +5,6 @@ from fractions import Fraction
 
 from gnomon.decide import claims, weighing
 from gnomon.decide.rows import Levels, Numbers, Row, digits, nine
-from gnomon.records.evidence import Histogram
 from gnomon.stats import precision
 
 Rate = Fraction | None
@@ -17,10 +16,10 @@ def numbers(rows: Sequence[Row], levels: Levels) -> list[Numbers]:
         return []
     each = [claims.flagged_wrongly(row.test) for row in rows]
     margins = [row.test.margin_ppm / claims.PPM for row in rows]
-    low = _flags([[(part.weight, part.low) for part in row.parts] for row in rows])
-    high = _flags([[(part.weight, part.high) for part in row.parts] for row in rows])
-    best = _flags([[(part.weight, part.reference_low) for part in row.parts] for row in rows])
-    worst = _flags([[(part.weight, part.reference_high) for part in row.parts] for row in rows])
+    low = precision.flags([[(part.factor, part.low) for part in row.parts] for row in rows])
+    high = precision.flags([[(part.factor, part.high) for part in row.parts] for row in rows])
+    best = precision.flags([[(part.factor, part.reference_low) for part in row.parts] for row in rows])
+    worst = precision.flags([[(part.factor, part.reference_high) for part in row.parts] for row in rows])
     promote_level = levels.alpha / levels.promote_tests
     promote = precision.precision_e(low, best, margins, each, promote_level)
     reject = precision.precision_e_reject(high, worst, margins, each, levels.alpha / levels.reject_tests)
@@ -55,10 +54,6 @@ def rates(row: Row) -> tuple[Rate, Rate]:
     theirs = [(part.weight, part.reference_low if low else part.reference_high) for part in row.parts]
     candidate, production = weighing.mean_of(mine, row.cell.grid), weighing.mean_of(theirs, row.cell.grid)
     return None if candidate is None else 1 + candidate, None if production is None else 1 + production
-
-
-def _flags(groups: list[list[tuple[Fraction, Histogram]]]) -> precision.Flags:
-    return precision.flags([[(float(weight), histogram) for weight, histogram in row] for row in groups])
 
 
 def _why(candidate: Rate, production: Rate) -> str | None:

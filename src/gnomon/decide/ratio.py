@@ -145,7 +145,7 @@ def _upper(row: Row, tail: Tail | None, alpha: float) -> float | None:
     if tail is None or not tail.edges:
         return None
     edges, a, b, _, _ = _counts(tail)
-    few, many = _ranks(row, tail, alpha)
+    few, many = _ranks(tail.pairs, _quantile(row), alpha / 2, _planned(row))
     slowest, quickest = _first(edges, b + tail.lost <= few), _last(edges, (a >= many) & (many >= 0))
     return None if slowest is None or not quickest else _bound(row) * slowest / quickest
 
@@ -155,15 +155,18 @@ def _lower(row: Row, tail: Tail | None, alpha: float) -> float | None:
     if tail is None or not tail.edges:
         return None
     edges, a, b, _, _ = _counts(tail)
-    few, many = _ranks(row, tail, alpha)
+    few, many = _ranks(tail.pairs, _quantile(row), alpha / 2, _planned(row))
     quickest, slowest = _last(edges, (b >= many) & (many >= 0)), _first(edges, a + tail.lost <= few)
     return None if quickest is None or not slowest else _bound(row) * quickest / slowest
 
 
-def _ranks(row: Row, tail: Tail, alpha: float) -> tuple[int, int]:
+@lru_cache(maxsize=1024)
+def _ranks(pairs: int, quantile: float, level: float, planned: int) -> tuple[int, int]:
     """How many may be over a quantile's upper end, and how many must reach its lower end; -1: open."""
-    each = (tail.pairs, _quantile(row), alpha / 2, _planned(row))
-    return int(quantiles.upper_rank(*each)), int(quantiles.lower_rank(*each))
+    return (
+        int(quantiles.upper_rank(pairs, quantile, level, planned)),
+        int(quantiles.lower_rank(pairs, quantile, level, planned)),
+    )
 
 
 def _first(edges: NDArray[np.int64], where: NDArray[np.bool_]) -> int | None:

@@ -20,6 +20,8 @@ class Part:
 
     weight: Fraction
     """In (0, 1]."""
+    factor: float
+    """The same, as a bet is multiplied by it."""
     low: Histogram
     high: Histogram
     known: int
@@ -33,14 +35,16 @@ class Part:
 def parts(plan: Plan, cell: Cell) -> list[Part]:
     """The cell's counts by their weight. One part of weight 1 where the plan has one rate."""
     if not cell.by_rate:
-        return [_part(_ONE, cell, cell.grid)]
+        return [_part(_ONE, 1.0, cell, cell.grid)]
     lowest = min(plan.fork.rates.values())
-    return [_part(Fraction(lowest, each.probability), each, cell.grid) for each in cell.by_rate]
+    weights = [Fraction(lowest, each.probability) for each in cell.by_rate]
+    return [_part(weight, float(weight), each, cell.grid) for weight, each in zip(weights, cell.by_rate, strict=True)]
 
 
-def _part(weight: Fraction, each: Cell | AtRate, grid: int) -> Part:
+def _part(weight: Fraction, factor: float, each: Cell | AtRate, grid: int) -> Part:
     return Part(
         weight,
+        factor,
         each.low,
         each.high,
         each.known,
@@ -76,6 +80,9 @@ def mean_of(weighted: Sequence[tuple[Fraction, Histogram]], grid: int) -> Fracti
 
 def shares(each: Sequence[Part]) -> tuple[Fraction, Fraction]:
     """Of the exchanges whose outcome is known: the share on which production was good, and the candidate's."""
+    if len(each) == 1:  # the weight falls out
+        (part,) = each
+        return Fraction(part.production_good, part.known), Fraction(part.candidate_good, part.known)
     known = sum((part.weight * part.known for part in each), Fraction(0))
     production = sum((part.weight * part.production_good for part in each), Fraction(0))
     candidate = sum((part.weight * part.candidate_good for part in each), Fraction(0))
