@@ -132,7 +132,9 @@ def a_plan() -> Plan:
         protocol="json",
         routes=(),
         fork=Fork(mode="sync", shadow_rate=ALWAYS, expires_after_us=1, in_flight=1, per_second=None),
-        segments=tuple(Segment(name=name, of=Selector(where="body", name=f"/{name}"), values=VALUES[:3]) for name in SEGMENTS),
+        segments=tuple(
+            Segment(name=name, of=Selector(where="body", name=f"/{name}"), values=VALUES[:3]) for name in SEGMENTS
+        ),
         outputs=(Output(name="label", of=Selector(where="body", name="/label"), compare="exact"),),
         truth=Truth(key=None, expected_within_us=LATE_US),
         unit=Unit(independent=True),
@@ -207,7 +209,9 @@ def exchanges(chance: np.random.Generator, begun: int, size: int, pairs: int) ->
         "production_latency_us": pa.array(a_us, mask=no_a),
         "candidate_latency_us": pa.array(b_us, mask=no_b),
         "start_lag_us": pa.array(chance.integers(0, 3_000, size), mask=lost),
-        **{f"segment_{name}": chance.choice(np.array(VALUES), size, p=[0.5, 0.2, 0.2, 0.08, 0.02]) for name in SEGMENTS},
+        **{
+            f"segment_{name}": chance.choice(np.array(VALUES), size, p=[0.5, 0.2, 0.2, 0.08, 0.02]) for name in SEGMENTS
+        },
         "output_label_production": pa.array(production, mask=no_a),
         "output_label_candidate": pa.array(candidate, mask=no_b),
         "output_label_agree": pa.array(production == candidate, mask=no_a | no_b),
@@ -356,8 +360,19 @@ def counts(_folder: Path) -> dict[str, Any]:
             )
             for place, value in places
         )
-        gates.append(Gate(id=gate.id, kind=gate.kind, form=gate.form, output=gate.output, quantile_ppm=None, limit_us=None,
-                          sentence=gate.sentence, tests=tests, label=gate.label))
+        gates.append(
+            Gate(
+                id=gate.id,
+                kind=gate.kind,
+                form=gate.form,
+                output=gate.output,
+                quantile_ppm=None,
+                limit_us=None,
+                sentence=gate.sentence,
+                tests=tests,
+                label=gate.label,
+            )
+        )
     from msgspec import structs
 
     plan = structs.replace(plan, segments=(segment,), gates=tuple(gates))
