@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -16,11 +16,12 @@ from tests.report import reports
 DAY = reports.DAY
 GATE = reports.KINDS[0][0]
 ENDLESS = Duration()
+EARLY = reports.a_report(reports.EARLY).verdict
 
 
 def a_verdict(*, verdict="continue", settling_us=0, **changes):
     """One test after three days: 5,000 units with an e-value of 3.1, unless changed."""
-    made = reports.a_report(reports.EARLY).verdict
+    made = EARLY
     test = reports.a_result(GATE, GATE.tests[0], **changes)
     as_of_us = test.cell.frontier_us + settling_us
     return structs.replace(made, verdict=verdict, tests=(test,), targets=(), as_of_us=as_of_us)
@@ -70,6 +71,7 @@ def test_a_date_after_the_deadline_says_so():
         ({"e_promote": 0.473}, "not_growing", "no date: the evidence does not grow"),
         ({"units": 12}, "too_early", "too early for a date"),
         ({"estimate": None, "no_estimate": "the load does not match"}, "no_estimate", "no date: there is no estimate"),
+        ({"needed": 10**8}, "far", "in more than ten years"),
         ({"result": "fail"}, "failed", "fails"),
         ({"result": "pass", "e_promote": 44.0}, "passed", "passes"),
         ({"verdict": "reject"}, "over", "ended without it"),
@@ -106,6 +108,7 @@ def test_the_last_test_is_the_one_that_all_others_wait_for():
     assert of(done) is None
 
 
+@settings(deadline=None)
 @given(
     st.floats(0, 1e300, allow_nan=False),
     st.integers(0, 10**9),
@@ -122,6 +125,7 @@ def test_no_numbers_whatever_break_it_and_no_date_lies_before_the_look(e, units,
 
     assert found.estimated_us is None or found.estimated_us >= verdict.as_of_us
     assert (found.estimated_us is not None) <= (found.estimated_units is not None)
+    assert (found.estimated_us is not None) == (found.outlook in {"expected", "after_deadline"}) or days == 0
     assert words.progress(found)
     assert math.isfinite(found.e_promote)
 
