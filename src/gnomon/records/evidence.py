@@ -92,7 +92,9 @@ class Cell(Record, frozen=True, kw_only=True):
     reference_high: Histogram = ()
     """The same for rejection: the unknown taken as worst for production."""
     tail: Tail | None = None
-    """Latency against a ratio: in place of the histograms, which then count pairs alone."""
+    """Latency against a ratio: in place of the histograms, which then count pairs alone. All settled pairs."""
+    closed_tail: Tail | None = None
+    """The same of the pairs on closed cycles, for promotion; `tail` again where no cycle is declared."""
     truths: int = 0
     """Settled exchanges whose truth was needed and came."""
 
@@ -114,9 +116,8 @@ class Evidence(Record, frozen=True, kw_only=True):
     rows: dict[str, int]
     """Rows read from each."""
     digest: str
-    """SHA-256 over the sorted rows of `comparisons` that were read, all columns: compaction keeps it, an altered value
-    does not. In blocks: over the lines `block count sha256(rows)`, a block being the rows whose ids have the same first
-    8 characters, a row being its id and an MD5 of its columns."""
+    """`files:` and the SHA-256 over the sorted lines `table sha256` of the contents of all pinned data files: one altered
+    byte changes it. Of earlier programs: 64 hex digits over the sorted rows of `comparisons` that were read."""
     cells: tuple[Cell, ...]
     """One for each test of the gates, then of the targets, in the plan's order."""
     lost_share_ppm: dict[str, int]
