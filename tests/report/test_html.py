@@ -244,7 +244,8 @@ def test_the_order_is_verdict_gates_progress_time_agreement_latency_ledger_disag
     text = page("every_kind").text
 
     headings = (
-        "CONTINUE", "What would change it:", "Gates All tests", "Targets Soft", "Progress The bar", "Evidence over time",
+        "CONTINUE", "What would change it:", "Gates All tests", "Targets Soft", "Progress The bar",
+        "Evidence over time",
         "What each test rests on", "Segments Pairs", "Agreement label", "Noise floor", "Latency From", "Ledger 15,790",
         "Disagreements to look at", "Attempts Attempt 2", "How to check this report",
     )  # fmt: skip
