@@ -3,8 +3,8 @@
 import math
 
 import numpy as np
-from table import ALPHA, Row, at_least, at_most, false_rate
-from trials import THREE, Z, chances, draws, e_values, first, fixed_sample_test, promotes, quantile
+from table import ALPHA, Floats, Row, at_least, at_most, false_rate
+from trials import THREE, Counts, Draw, Z, chances, draws, e_values, first, fixed_sample_test, promotes, quantile
 
 import gnomon.stats as gs
 from gnomon.stats import Claim, e_reject
@@ -33,7 +33,7 @@ def b2(rng: np.random.Generator, psi: float, delta: float, difference: float, n8
     ]
 
 
-def draws_every(rng: np.random.Generator, step: float, probabilities: list[float]):
+def draws_every(rng: np.random.Generator, step: float, probabilities: list[float]) -> Draw:
     """Looks at multiples of a step that is no whole number of units."""
     return lambda trials, look: rng.multinomial(round(look * step) - round((look - 1) * step), probabilities, trials)
 
@@ -73,22 +73,27 @@ def against_itself(rng: np.random.Generator, probabilities: list[float], psi: fl
     delta, trials, looks = 0.01, 2_000, 800
     better = promotes(Claim(margin=0.0, disagreement=psi))
     worse = Claim(margin=delta, disagreement=psi)
-    improved, harmed, alarmed, apart, equal = first(
+    improved, harmed, alarmed, looks_better, looks_worse, equal = first(
         draws(rng, 25, probabilities),
         trials,
         looks,
         better,
         lambda counts, _: e_values(counts, worse, THREE, None, e_reject) >= 1 / ALPHA,
         lambda counts, _: gs.discordant_e(counts[:, 0], counts[:, 2]) >= 1 / ALPHA,
-        # The naive word for "better": McNemar's test at every look.
-        lambda counts, _: (counts[:, 2] - counts[:, 0]) >= Z * np.sqrt(np.maximum(counts[:, 0] + counts[:, 2], 1)),
+        lambda counts, _: mcnemar(counts) >= Z,
+        lambda counts, _: mcnemar(counts) <= -Z,
         promotes(worse),
     )
-    naive = np.isfinite(apart)
     by = float((equal * 25 <= 6 * gs.nam_sample_size(psi, 0.0, delta, ALPHA, 0.8)).mean())
     return [
-        false_rate("B18", f"{name}: promoted as better", np.isfinite(improved), naive),
-        false_rate("B18", f"{name}: rejected as worse than the margin", np.isfinite(harmed), naive),
-        false_rate("B18", f"{name}: alarm that it is worse", np.isfinite(alarmed), naive),
+        false_rate("B18", f"{name}: promoted as better", np.isfinite(improved), np.isfinite(looks_better)),
+        false_rate("B18", f"{name}: rejected as beyond the margin", np.isfinite(harmed), np.isfinite(looks_worse)),
+        false_rate("B18", f"{name}: alarm that it is worse", np.isfinite(alarmed), np.isfinite(looks_worse)),
         at_least("B18", f"{name}: promoted as no worse by 6 n80", by, 0.995),
     ]
+
+
+def mcnemar(counts: Counts) -> Floats:
+    """The naive word for "different": McNemar's z."""
+    c, b = counts[:, 0], counts[:, 2]
+    return np.asarray((b - c) / np.sqrt(np.maximum(b + c, 1)))

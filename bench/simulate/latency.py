@@ -16,6 +16,8 @@ import gnomon.stats as gs
 Q, STEP, PLANNED = 0.99, 500, 10_000
 SCALE = 10_000
 """Microseconds of a latency of 1."""
+SIDE = 0.1
+"""The share of alpha that the scan spends on either end of production's confidence sequence."""
 LEAST, MOST = 5_000, 2_000_000
 """Where the edges begin and end: under the median, over everything that is drawn."""
 
@@ -73,6 +75,8 @@ def ends(pairs: Pairs, looks: int, bound: float, *gates: Gate) -> list[Floats]:
             if open_.size:
                 passes = gate(EDGES[part], counts[open_, :, part], kept[open_])
                 ended[open_[passes]] = look * STEP
+        if all(np.isfinite(ended).all() for ended in found):
+            break
     return found
 
 
@@ -101,7 +105,15 @@ def ratio(_: Latencies, counts: NDArray[np.int64], n: NDArray[np.int64]) -> Flag
 
 
 def scan(at: Latencies, counts: NDArray[np.int64], n: NDArray[np.int64]) -> Flags:
-    """The scan over the quantiles that production may have: the product's gate for tighter bounds."""
+    """The scan over the quantiles that production may have: the product's gate for tighter bounds.
+
+    Edges beyond both ends of every trial's confidence sequence are left out: nothing is scanned there.
+    """
+    low, high = (rank(int(n[0]), Q, SIDE * ALPHA, PLANNED) for rank in (gs.lower_rank, gs.upper_rank))
+    if low >= 0 and high >= 0:
+        start = int((counts[:, 0] >= low).sum(axis=1).min()) - 1
+        stop = int((counts[:, 0] > high).sum(axis=1).max()) + 1
+        at, counts = at[max(start, 0) : stop], counts[:, :, max(start, 0) : stop]
     a, b, both = counts[:, 0], counts[:, 1], counts[:, 2]
     return np.asarray(gs.scan_e(at, a, b, both, n, Q, ALPHA, PLANNED) >= 1 / ALPHA)
 

@@ -83,7 +83,7 @@ def dead_models(settings: Settings, plan: Plan) -> list[str]:
 
 def plan_of(trial: Trial) -> Plan:
     """The plan as it was sealed."""
-    return load.from_document(json.loads(trial.document))
+    return load.from_document(json.loads(trial.document), sealed=True)
 
 
 def logged_requests(settings: Settings, trial: Trial, limit: int) -> "list[Request]":
@@ -244,7 +244,7 @@ def _verify_file(state: State, trial: Trial, plan_path: Path | None) -> None:
         if plan_path is None:
             return  # the sealed plan is in the state database; its file may be gone
         raise IntegrityError(f"{path} is not there; leave --plan out to verify by the sealed copy")
-    digest = seal.seal(top.filled(load.read(path).document, json.loads(trial.document))).digest
+    digest = seal.seal(top.filled(load.read(path, sealed=True).document, json.loads(trial.document))).digest
     if digest == trial.digest:
         return
     later = [

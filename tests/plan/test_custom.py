@@ -77,3 +77,5 @@ def test_changed_code_no_longer_fits_a_sealed_document(folder: Path) -> None:
     (problem,) = caught.value.problems
     assert (problem.file, problem.key) == ("fraud-v2.1", "gates[0].custom.digest")
     assert "its code has changed since" in problem.do
+    source.unlink()
+    assert load.from_document(document, sealed=True).customs  # verdicts are read, and recomputed from the log

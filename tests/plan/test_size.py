@@ -17,8 +17,8 @@ from gnomon.plan.outlook import units_per_request
 from gnomon.plan.sized import Sized, Sizing
 from gnomon.plan.traffic import Pilot, Seen
 from gnomon.records.plan import Plan
-from gnomon.stats import precision
-from gnomon.stats.betting import Claim
+from gnomon.stats import planning, precision
+from gnomon.stats.betting import Claim, planned_outcomes
 
 TEXT = """\
 gnomon: 1
@@ -229,6 +229,38 @@ def test_a_class_that_never_occurs_is_refused() -> None:
     assert sized(plan, pilot=a_pilot(few, f"{plan.gates[0].id} overall")).tests[0].state == "reached"
 
 
+def test_a_cell_in_which_the_pilot_saw_nothing_that_counts_is_named() -> None:
+    recall = {"of": "fraud", "output": "label", "no_worse_than": "production", "margin": "5pp"}
+    seen = {
+        "recall overall": Seen(units=200, sampled=5000, histogram=((0, 200),), grid=40, flagged=200),
+        "recall country=FR": Seen(units=0, sampled=1000, histogram=(), grid=40, flagged=0),
+    }
+    plan = plan_of({"recall": recall | {"where": ["overall", "country=FR"]}})
+    pilot = a_pilot(seen["recall overall"], tests=seen, shares={"country=FR": 0.2})
+    sizing = sized(plan, pilot=pilot)
+    assert row(sizing).per_day == 40
+    assert sizing.warnings[0] == (
+        "recall will be inconclusive in country=FR: the pilot saw nothing there that it counts."
+    )
+
+
+def test_the_chance_after_the_planned_units_is_the_planned_one() -> None:
+    """The planner's two questions of one walk are each other's answer."""
+    (claim,) = forecast.claims(plan_of(accuracy()))
+    assert claim is not None
+    true = planned_outcomes(claim)
+    units = planning.promotion_units(claim, true, 20, (0.5, 0.8, 0.9))
+    chances = [planning.promotion_probability(each or 0, claim, true, 20) for each in units]
+    assert chances == pytest.approx([0.5, 0.8, 0.9], abs=1e-3)
+    harm = planning.moved(claim, -0.05)
+    assert harm is not None
+    assert sum(value * chance for value, chance in harm) == pytest.approx(-0.05)
+    found = [planning.rejection_probability(each, claim, harm, 20) for each in (100, 1000, 10_000)]
+    assert found == sorted(found)
+    assert found[-1] > 0.99
+    assert planning.rejection_probability(10_000, claim, true, 20) == 0
+
+
 def test_how_often_a_class_occurs_has_to_be_known_for_its_days() -> None:
     recall = {"recall": {"of": "fraud", "output": "label", "no_worse_than": "production", "margin": "5pp"}}
     plan = plan_of({"recall": recall["recall"] | {"where": "overall"}})
@@ -325,13 +357,31 @@ def test_precision_is_planned_within_a_fifth_of_a_simulation() -> None:
     assert planned == pytest.approx(np.quantile(ended, [0.5, 0.8, 0.9], method="inverted_cdf"), rel=0.2)
 
 
-def test_a_hybrid_test_bets_at_half_of_alpha() -> None:
-    plan = plan_of(accuracy())
-    (gate,) = plan.gates
-    halved = structs.replace(gate, tests=(structs.replace(gate.tests[0], n_max=5000),))
-    units = row(sized(structs.replace(plan, gates=(halved,)))).units[1]
-    assert units is not None
-    assert units > 1.1 * (row(sized(plan)).units[1] or 0)
+def test_a_hybrid_test_bets_at_half_of_alpha_and_has_one_more_chance_at_the_deadline() -> None:
+    """About (1.96 + 0.84)^2 psi / delta^2 = 1,962 pairs, the quick formula of statistics.md, section 2."""
+    plan = plan_of(accuracy(), duration={"deadline": "21d"})
+
+    def with_size(n_max: int | None, rate: str) -> Sized:
+        (gate,) = plan.gates
+        made = structs.replace(gate, tests=(structs.replace(gate.tests[0], n_max=n_max),))
+        return row(sized(structs.replace(plan, gates=(made,)), rate))
+
+    alone, hybrid = with_size(None, "100/d"), with_size(2000, "100/d")
+    assert alone.units[1] is not None
+    assert hybrid.units[1] is not None
+    assert hybrid.units[1] > 1.1 * alone.units[1]
+    assert alone.state == "late"
+    assert hybrid.sampling is not None
+    assert hybrid.sampling[1] == 21
+    assert hybrid.state == "reached"
+    assert with_size(2200, "100/d").state == "late"  # the sealed size is not there by then
+    assert with_size(1000, "90/d").state == "late"  # it is, and the power is not
+
+
+def test_a_segment_whose_values_are_still_to_be_found_has_no_shares() -> None:
+    plan = plan_of(accuracy(), segments={"country": {"from": "body:/country", "top": 2, "learn": 500}})
+    sizing = sized(plan, "1000/d")
+    assert any(each.startswith("The values of country are found when") for each in sizing.assumptions)
 
 
 @pytest.mark.parametrize(

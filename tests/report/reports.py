@@ -583,3 +583,6 @@ VERDICTS: dict[str, Callable[[], Report]] = {
     "inconclusive": inconclusive,
     "invalid": invalid,
 }
+
+ALL = {**VERDICTS, "empty": empty, "every_kind": every_kind, "many": many}
+"""Every report that each form must be able to show."""

@@ -23,6 +23,7 @@ from tests.shadow.parts import (
     document,
     ledger,
     logged,
+    now_us,
     reply,
     running,
     wait_for,
@@ -80,6 +81,7 @@ def facts(folder) -> TwinFacts | None:
 
 
 def of_twin(row):
+    assert row["twin_drawn"] or row["twin_outcome"] is None
     return row["twin_outcome"], row["twin_repeat"], row["output_label_twin_agree"]
 
 
@@ -151,6 +153,7 @@ def test_only_what_the_coin_draws_goes_twice_and_the_others_are_pairs_without(tm
     drawn = [twin.coin(bytes.fromhex(KEY), each.id) < ALL // 4 for each in requests]
     assert [row["twin_outcome"] == "ok" for row in rows] == drawn
     assert {of_twin(row) for row, was in zip(rows, drawn, strict=True) if not was} <= {(None, None, None)}
+    assert [row["twin_drawn"] for row in rows] == drawn
     assert len(production.got) == sum(drawn)
     assert {row["state"] for row in rows} == {"paired"}
 
@@ -201,8 +204,22 @@ def test_after_a_promotion_and_for_a_probe_there_is_no_twin(tmp_path, candidate,
         facts_file=str(tmp_path / "facts.json"),
     )
     assert [of_twin(row) for row in rows] == [(None, None, None)] * 2
+    assert [row["twin_drawn"] for row in rows] == [False, False]
     assert len(production.got) == 1  # it is the shadow of the promoted candidate
     assert facts(tmp_path) == TwinFacts()
+
+
+def test_a_lost_pair_says_whether_it_was_drawn_so_that_it_can_count_against_the_candidate(
+    tmp_path, candidate, production
+):
+    plan = with_twin(candidate, production, rate=ALL // 2)
+    lost = [a_request(number, time_us=now_us() - 120_000_000) for number in range(30)]
+    rows = served(tmp_path, plan, *((each, an_answer()) for each in lost))
+    assert {(row["state"], of_twin(row)) for row in rows} == {("expired", (None, None, None))}
+    drawn = [twin.coin(bytes.fromhex(KEY), each.id) < ALL // 2 for each in lost]
+    assert [row["twin_drawn"] for row in rows] == drawn
+    assert 0 < sum(drawn) < 30
+    assert production.got == []
 
 
 def test_what_is_not_called_has_no_twin(tmp_path, candidate, production):
@@ -232,7 +249,7 @@ def test_a_twin_without_room_until_its_exchange_expires_is_not_made_and_counted(
         plan = with_twin(slow, production, in_flight=1, expires="500ms", timeout="2s")
         (row,) = served(tmp_path, plan, (a_request(), an_answer()), facts_file=str(tmp_path / "facts.json"))
     assert (row["state"], row["candidate_outcome"]) == ("paired", "ok")
-    assert of_twin(row) == (None, None, None)
+    assert (row["twin_drawn"], of_twin(row)) == (True, (None, None, None))
     assert production.got == []
     assert facts(tmp_path) == TwinFacts(drawn=1, missed=1)
 

@@ -19,9 +19,9 @@ _STYLES = {"late": "bold yellow", "never": "bold red", "reached": "", "unknown":
 
 
 def console() -> Console:
-    """A terminal, or 100 columns where it is a file or a pipe."""
-    made = Console(highlight=False)
-    return made if made.is_terminal else Console(highlight=False, width=_WIDTH)
+    """A terminal, or 100 columns where it is a file or a pipe. What a plan's names look like means nothing to it."""
+    made = Console(highlight=False, markup=False, emoji=False)
+    return made if made.is_terminal else Console(highlight=False, markup=False, emoji=False, width=_WIDTH)
 
 
 def size(plan: Plan, sizing: Sizing) -> None:
@@ -49,7 +49,7 @@ def hopeless(plan: Plan, sizing: Sizing) -> str:
 def _table(plan: Plan, sizing: Sizing) -> Table:
     coming = "" if sizing.requests_per_day is None else f" at {sizing.requests_per_day:,.0f} requests a day"
     table = Table(box=None, pad_edge=False, padding=(0, 1), title_justify="left", title_style="bold")
-    table.title = f"What it takes{coming}, for a chance of 50, 80 and 90 % to be promoted"
+    table.title = f"What it takes{coming}, for 50, 80 and 90 % power"
     table.add_column("gate\n  cell", overflow="fold", max_width=32)
     heads = (
         "share",
@@ -128,7 +128,8 @@ def _legend(sizing: Sizing) -> str:
 def progress(*, quiet: bool) -> Iterator[Callable[[str, float], None]]:
     """A bar on standard error while the rehearsal runs: called with what runs, and how much of all is done."""
     columns = (TextColumn("rehearsing {task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet) as bar:
+    shown = Console(stderr=True)
+    with Progress(*columns, console=shown, transient=True, disable=quiet or not shown.is_terminal) as bar:
         task = bar.add_task("", total=1.0)
         yield lambda what, done: bar.update(task, description=what, completed=done)
 

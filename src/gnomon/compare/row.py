@@ -57,14 +57,16 @@ class Comparing:
         *,
         late: bool,
         absent: str = "expired",
+        drawn: bool = False,
         twin: Answer | None = None,
         customs: Sequence[float | None] = (),
     ) -> list[Row]:
         """One row, or one for each instance.
 
         An arm whose declared outputs cannot all be read has failed, for all instances: its values are null, agree is
-        null. `absent`: the state of an exchange whose candidate was not called. `twin`: production's second answer;
-        None: it was not asked again. `customs`: what the custom gates say of the pair, null for those that say nothing.
+        null. `absent`: the state of an exchange whose candidate was not called. `drawn`: whether the twin's coin said
+        yes; `twin`: production's second answer; None: it was not asked again. `customs`: what the custom gates say of
+        the pair, null for those that say nothing.
         Raises CannotCompare.
         """
         count = 1 if self._instances is None else self._instances.count(request)
@@ -105,7 +107,7 @@ class Comparing:
                 row[_KEY] = keys[number]
             self._add_outputs(row, ours, shadow_values[number] if shadow_values else None)
             if self._twins:
-                row += (second_outcome, None if twin is None else repeated(twin.headers))
+                row += (drawn, second_outcome, None if twin is None else repeated(twin.headers))
                 row.extend(self._agreements(ours, second_values[number] if second_values else None))
             row.extend(said)
             if self._instances is not None:

@@ -1,17 +1,17 @@
 """What D is: for each kind of gate, one exchange's difference in [-1, 1], positive where the candidate is better.
 
-Each function returns expressions over a row of `comparisons` (with its truth joined), for both readings of what is
-unknown: `low`, the worst for the candidate, and `high`, the best. Their parts: `observed.py`, `truthful.py`.
+Each function returns expressions over what is asked of a row (`terms.Facts`), for both readings of what is unknown:
+`low`, the worst for the candidate, and `high`, the best. Their parts: `observed.py`, `truthful.py`.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
 
 from gnomon.evidence import observed, truthful
-from gnomon.evidence.terms import Expr, Terms
+from gnomon.evidence.terms import Facts, Terms
 from gnomon.records.plan import Gate, Plan
 
-_OBSERVED: dict[str, Callable[[Plan, Gate, Expr], Terms]] = {
+_OBSERVED: dict[str, Callable[[Plan, Gate, Facts], Terms]] = {
     "agreement": observed.agreement,
     "share": observed.share,
     "error_rate": observed.error_rate,
@@ -20,7 +20,7 @@ _OBSERVED: dict[str, Callable[[Plan, Gate, Expr], Terms]] = {
     "cost": observed.cost,
     "custom": observed.custom,
 }
-_TRUTHFUL: dict[str, Callable[[Plan, Gate, Expr, int], Terms]] = {
+_TRUTHFUL: dict[str, Callable[[Plan, Gate, Facts], Terms]] = {
     "accuracy": truthful.accuracy,
     "recall": truthful.recall,
     "precision": truthful.precision,
@@ -30,14 +30,14 @@ _TRUTHFUL: dict[str, Callable[[Plan, Gate, Expr, int], Terms]] = {
 }
 
 
-def terms(plan: Plan, gate: Gate, row: Expr, *, as_of_us: int) -> Terms:
-    """The expressions of `gate` over `row`; truth is overdue when `as_of_us` is past its time.
+def terms(plan: Plan, gate: Gate, row: Facts) -> Terms:
+    """The expressions of `gate` over a row.
 
     Gates that look at truth leave out exchanges for which the plan says that there can be none.
     """
     if not gate.needs_truth:
         return _OBSERVED[gate.kind](plan, gate, row)
-    found = _TRUTHFUL[gate.kind](plan, gate, row, as_of_us)
+    found = _TRUTHFUL[gate.kind](plan, gate, row)
     if plan.truth is None or not plan.truth.available:
         return found
     possible = truthful.available(plan, row)

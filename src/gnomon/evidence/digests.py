@@ -24,7 +24,7 @@ _PIECE: Final = 1 << 20
 
 
 def of_files(log: "Snapshot") -> str:
-    """`files:` and a SHA-256 over the sorted lines `table sha256`, one for each pinned data file of what evidence reads.
+    """`files:` and a SHA-256 over the sorted lines `table sha256`, one for each pinned file that evidence reads.
 
     Names of files are in none of it. A version's files are never written again and never removed while a verdict names
     the version, so a verification finds the same ones. Raises IntegrityError that names a file that cannot be read.

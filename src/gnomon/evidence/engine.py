@@ -32,18 +32,23 @@ class Engine:
         self.connection = connect()
         self._kept = 0
         self._spill: tempfile.TemporaryDirectory[str] | None = None
-        if self.connection.name == "duckdb":
+        if self.in_process:
             self._spill = tempfile.TemporaryDirectory(prefix="gnomon-look-")
             self.connection.raw_sql(f"SET temp_directory = '{self._spill.name}'")
+
+    @property
+    def in_process(self) -> bool:
+        """Whether rows need not travel: what is one narrow column may be looked at here."""
+        return bool(self.connection.name == "duckdb")
 
     def table(self, name: str, schema: pa.Schema) -> Expr:
         """The pinned files of a table, or an empty one of that schema."""
         files = self._log.files(name)
-        if not files and self.connection.name == "duckdb":
+        if not files and self.in_process:
             return self.connection.create_table(name, schema=ibis.Schema.from_pyarrow(schema))
         if not files:
             return ibis.memtable(schema.empty_table())
-        if self.connection.name == "duckdb":
+        if self.in_process:
             return self.connection.read_parquet(files, table_name=name)
         parts = [self.connection.read_parquet(file, table_name=f"{name}_{place}") for place, file in enumerate(files)]
         return ibis.union(*parts) if len(parts) > 1 else parts[0]
@@ -51,7 +56,7 @@ class Engine:
     def keep(self, table: Expr) -> Expr:
         """The same rows, computed once."""
         self._kept += 1
-        if self.connection.name == "duckdb":
+        if self.in_process:
             return self.connection.create_table(f"kept_{self._kept}", table, temp=True)
         return table.cache()
 

@@ -1,11 +1,11 @@
 """Counting where each row is a unit of its own: rows that look alike are counted together, in one pass over all.
 
-What a gate sees of a row is a number with few values, and so is the row's cell. The engine groups by these numbers and,
-where something is not settled or cycles are declared, by the place of the row's time between the frontiers; which
-cells and gates a group belongs to is found from the groups alone.
+What gates ask of a row (`terms.Facts`) are a few bits, and its segment values are a small number. Bits, cell and time
+of each row are computed once and kept; all else is grouping by them and, where something is not settled or cycles are
+declared, by the place of the row's time between the frontiers. D is put on the groups, not on the rows.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from math import prod
@@ -17,21 +17,23 @@ import numpy.typing as npt
 
 from gnomon.evidence import rows
 from gnomon.evidence.cells import Tally, closed_us
+from gnomon.evidence.differences import terms
 from gnomon.evidence.engine import Engine
-from gnomon.evidence.terms import Terms, lost, whole
+from gnomon.evidence.terms import Facts, Terms, whole
 from gnomon.log.tables import segment_column
 from gnomon.records.plan import OVERALL, Plan
 
 Expr = Any
 Ints = npt.NDArray[np.int64]
 
-_MOST: Final = 1 << 62
-"""Numbers of a column stay under it."""
+_BITS: Final = 30
+"""Bits of one column: a 32-bit integer."""
 _CELLS: Final = 4096
 """Combinations of segment values that are grouped at once."""
 _GATES: Final = 6
-"""Gates with few different D that are grouped at once; one with many is grouped alone."""
+"""Gates with few different D that are grouped at once; one with many is grouped alone, segment by segment."""
 _FLAGS: Final = ("waits", "imputed", "known", "production", "candidate", "truths")
+_EVIDENCE: Final = "evidence"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +86,10 @@ class _State:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """What is grouped at once: some segments and some gates, as columns of numbers."""
+    """What is grouped at once: some segments and some gates."""
 
     segments: tuple[str, ...]
     gates: tuple[int, ...]
-    cells: str
-    """The column of the row's cell: segment values, and whether it is lost."""
-    columns: tuple[tuple[str, tuple[int, ...]], ...]
-    """Columns of gates, and the gates in each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +98,7 @@ class _Groups:
 
     batch: _Batch
     values: dict[str, Ints]
-    """By segment: the value's place, 0 for one that the plan does not know."""
+    """By segment: the value's place, 0 for one that no test names."""
     rate: Ints
     lost: Ints
     states: dict[int, Ints]
@@ -118,51 +116,136 @@ class Counted:
     """By segment and value: lost exchanges and all exchanges."""
     tallies: dict[tuple[int, str], dict[str, Tally]]
     """By gate and segment, then by value."""
+    doubtful: bool = True
+    """Two rows may be of one exchange: their ids have to be compared."""
 
 
-def count(plan: Plan, engine: Engine, table: Expr, each: Sequence[Terms], *, started_us: int, end_us: int) -> Counted:
-    """The counts of every gate in every cell that its tests name, over rows with truth and unit."""
-    return _Counting(plan, engine, each, started_us=started_us, end_us=end_us).over(table)
+class _Kept(Facts):
+    """The answers that were kept, over rows or groups of them."""
+
+    def __init__(self, row: Expr, layout: "_Layout") -> None:
+        super().__init__(row, as_of_us=0)
+        self._layout = layout
+
+    def flag(self, name: str, build: Callable[[Expr], Expr]) -> Expr:  # noqa: ARG002  it was built already
+        column, bit = self._layout.bit(name)
+        return super().flag(name, lambda row: (row[column] & (1 << bit)) != 0)
+
+    def number(self, name: str, build: Callable[[Expr], Expr]) -> Expr:  # noqa: ARG002
+        column = self._layout.numbers[name]
+        return super().number(name, lambda row: row[column])
+
+
+class _Layout:
+    """Where in the kept table each answer and each segment stands."""
+
+    def __init__(self, facts: Facts, radixes: dict[str, int]) -> None:
+        self._bits = {name: divmod(place, _BITS) for place, name in enumerate([_EVIDENCE, *facts.flags])}
+        self.numbers = {name: f"number_{place}" for place, name in enumerate(facts.numbers)}
+        self.radixes = radixes
+        self._packs: list[list[str]] = []
+        for name, radix in radixes.items():
+            if not self._packs or radix * prod(radixes[each] for each in self._packs[-1]) >= 1 << _BITS:
+                self._packs.append([])
+            self._packs[-1].append(name)
+
+    def bit(self, name: str) -> tuple[str, int]:
+        column, bit = self._bits[name]
+        return f"bits_{column}", bit
+
+    def coded(self, flags: dict[str, Expr], numbers: dict[str, Expr], places: dict[str, Expr]) -> dict[str, Expr]:
+        """The kept columns of a row."""
+        bits: dict[str, list[Expr]] = {}
+        for name, flag in flags.items():
+            column, bit = self.bit(name)
+            bits.setdefault(column, []).append(whole(flag) * (1 << bit))
+        columns = {column: reduce(lambda left, right: left + right, each) for column, each in bits.items()}
+        for place, names in enumerate(self._packs):
+            columns[f"cells_{place}"] = _number(
+                [places[name] for name in names], [self.radixes[name] for name in names]
+            )
+        found = {name: expression.cast("int32") for name, expression in columns.items()}
+        return found | {self.numbers[name]: number.cast("int32") for name, number in numbers.items()}
+
+    def keys(self, kept: Expr, batch: _Batch, used: Facts) -> dict[str, Expr]:
+        """What a batch is grouped by: of the kept columns only what it needs."""
+        masks: dict[str, int] = {}
+        for name in used.flags:
+            column, bit = self.bit(name)
+            masks[column] = masks.get(column, 0) | 1 << bit
+        keys = {column: kept[column] & mask for column, mask in masks.items()}
+        keys |= {self.numbers[name]: kept[self.numbers[name]] for name in used.numbers}
+        for place, names in enumerate(self._packs):
+            mine = [name for name in names if name in batch.segments]
+            column = kept[f"cells_{place}"]
+            if mine == names:
+                keys[f"cells_{place}"] = column
+            elif mine:
+                digits = [self._digit(column, names, name) for name in mine]
+                keys[f"cells_{place}"] = _number(digits, [self.radixes[name] for name in mine])
+        return keys
+
+    def _digit(self, column: Expr, names: Sequence[str], name: str) -> Expr:
+        below = prod(self.radixes[each] for each in names[names.index(name) + 1 :])
+        return (column // below) % self.radixes[name]
+
+    def values(self, batch: _Batch, columns: dict[str, Ints]) -> dict[str, Ints]:
+        """The places of a group's values, by segment."""
+        found: dict[str, Ints] = {}
+        for place, names in enumerate(self._packs):
+            mine = [name for name in names if name in batch.segments]
+            if mine:
+                digits = _digits(columns[f"cells_{place}"], [self.radixes[name] for name in mine])
+                found |= dict(zip(mine, digits, strict=True))
+        return found
+
+
+def count(plan: Plan, engine: Engine, table: Expr, facts: Facts, *, started_us: int, end_us: int) -> Counted:
+    """The counts of every gate in every cell that its tests name, over all rows that were read, with truth."""
+    return _Counting(plan, engine, facts, started_us=started_us, end_us=end_us).over(table)
 
 
 class _Counting:
-    def __init__(self, plan: Plan, engine: Engine, each: Sequence[Terms], *, started_us: int, end_us: int) -> None:
+    def __init__(self, plan: Plan, engine: Engine, facts: Facts, *, started_us: int, end_us: int) -> None:
         self._plan = plan
         self._engine = engine
         self._started_us = started_us
         self._end_us = end_us
-        self._states = [_State(terms) for terms in each]
+        self._facts = facts
+        self._states = [_State(each) for each in rows.all_terms(plan, facts)]
+        _ = facts.lost
         self._segments = rows.tested_segments(plan.judged)
         self._labels = {name: _tested_values(plan, name) for name in self._segments}
         self._one_rate = len(set(plan.fork.rates.values())) == 1
+        self._layout = _Layout(facts, {name: len(labels) + 1 for name, labels in self._labels.items()})
         self._batches = list(self._batched())
 
     def over(self, table: Expr) -> Counted:
-        coded = self._coded(table)
-        late = [index for index, gate in enumerate(self._plan.judged) if gate.needs_truth]
-        found = {}
-        if late:
-            coded = self._engine.keep(coded)
-            found = {batch: self._grouped(coded, batch, []) for batch in self._batches if set(batch.gates) & set(late)}
+        kept = self._engine.keep(self._coded(table))
+        late = {index for index, gate in enumerate(self._plan.judged) if gate.needs_truth}
+        found = {batch: self._grouped(kept, batch, []) for batch in self._batches if late & set(batch.gates)}
         frontiers = self._frontiers(found.values())
         slots = self._slots(frontiers)
         if slots:
             found = {}
-        every = [found[batch] if batch in found else self._grouped(coded, batch, slots) for batch in self._batches]
-        tallies: dict[tuple[int, str], dict[str, Tally]] = {}
+        every = [found[batch] if batch in found else self._grouped(kept, batch, slots) for batch in self._batches]
+        parts: dict[tuple[int, str], dict[str, Tally]] = {}
         for groups in every:
-            for index in groups.batch.gates:
-                for segment in self._of(index):
-                    if segment == OVERALL or segment in groups.batch.segments:
-                        tallies.setdefault((index, segment), self._tally(groups, index, segment, frontiers, slots))
+            for index, segment in self._cells_of(groups.batch):
+                if (index, segment) not in parts:
+                    parts[index, segment] = self._tally(groups, index, segment, frontiers, slots)
         sampled = {}
         for segment in (OVERALL, *self._segments):
             groups = next(one for one in every if segment == OVERALL or segment in one.batch.segments)
             sampled[segment] = self._sampled(groups, segment)
-        return Counted(sampled, tallies)
+        return Counted(sampled, parts, doubtful=self._doubtful(kept))
 
-    def _of(self, index: int) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(test.segment for test in self._plan.judged[index].tests))
+    def _cells_of(self, batch: _Batch) -> Iterator[tuple[int, str]]:
+        """The gates of a batch, and of their segments those that are in it."""
+        for index in batch.gates:
+            for segment in dict.fromkeys(test.segment for test in self._plan.judged[index].tests):
+                if segment == OVERALL or segment in batch.segments:
+                    yield index, segment
 
     # the numbers ---------------------------------------------------------------------------------------------------
 
@@ -175,87 +258,78 @@ class _Counting:
             packs[-1].append(name)
         few = [index for index, state in enumerate(self._states) if state.terms.step != 1]
         many = [index for index, state in enumerate(self._states) if state.terms.step == 1]
-        gates = [few[place : place + _GATES] for place in range(0, len(few), _GATES)] + [[each] for each in many]
-        for place, pack in enumerate(packs):
-            for mine in gates or [[]]:
-                yield _Batch(tuple(pack), tuple(mine), f"cells_{place}", tuple(self._packed(mine)))
-
-    def _packed(self, gates: Sequence[int]) -> Iterator[tuple[str, tuple[int, ...]]]:
-        pack: list[int] = []
-        for index in gates:
-            if pack and prod(self._states[each].radix for each in (*pack, index)) >= _MOST:
-                yield f"gates_{pack[0]}", tuple(pack)
-                pack = []
-            pack.append(index)
-        if pack:
-            yield f"gates_{pack[0]}", tuple(pack)
+        gates = [tuple(few[place : place + _GATES]) for place in range(0, len(few), _GATES)] or [()]
+        yield from (_Batch(tuple(pack), mine) for pack in packs for mine in gates)
+        yield from (_Batch((name,), (index,)) for index in many for name in self._segments)
+        yield from (_Batch((), (index,)) for index in many if not self._segments)
 
     def _coded(self, table: Expr) -> Expr:
         columns = {"time_us": table.time_us}
         if not self._one_rate:
             columns["rate"] = rows.rate(self._plan, table)
-        for batch in self._batches:
-            if batch.cells not in columns:
-                columns[batch.cells] = self._cell_number(table, batch.segments)
-            for name, gates in batch.columns:
-                if name not in columns:
-                    numbers = [self._states[index].number() for index in gates]
-                    columns[name] = _number(numbers, [self._states[index].radix for index in gates])
-        return table.select(**columns)
-
-    def _cell_radixes(self, segments: Sequence[str]) -> list[int]:
-        return [*(len(self._labels[name]) + 1 for name in segments), 2]
-
-    def _cell_number(self, table: Expr, segments: Sequence[str]) -> Expr:
-        digits = []
-        for name in segments:
+        if self._engine.in_process:
+            columns["hash"] = table.id.hash()
+        places = {}
+        for name, labels in self._labels.items():
             column = table[segment_column(name)]
-            known = [(column == label, place) for place, label in enumerate(self._labels[name], 1)]
-            digits.append(ibis.cases(*known, else_=0))
-        digits.append(whole(lost(table)))
-        return _number(digits, self._cell_radixes(segments))
+            known = [(column == label, place) for place, label in enumerate(labels, 1)]
+            places[name] = ibis.cases(*known, else_=0)
+        flags = {_EVIDENCE: table.state.isin(rows.COUNTED)} | self._facts.flags
+        return table.select(**columns, **self._layout.coded(flags, self._facts.numbers, places))
+
+    def _doubtful(self, kept: Expr) -> bool:
+        """Whether two hashes of ids are the same. Where all differ, so do the ids."""
+        if not self._engine.in_process:
+            return True
+        hashes = np.sort(kept.select("hash").to_pyarrow()["hash"].to_numpy())
+        return bool((hashes[1:] == hashes[:-1]).any())
 
     # the groups ----------------------------------------------------------------------------------------------------
 
-    def _grouped(self, coded: Expr, batch: _Batch, slots: Sequence[int]) -> _Groups:
-        names = [*([] if self._one_rate else ["rate"]), batch.cells, *(name for name, _ in batch.columns)]
-        table = coded.select("time_us", *names)
+    def _grouped(self, kept: Expr, batch: _Batch, slots: Sequence[int]) -> _Groups:
+        used = _Kept(kept, self._layout)
+        _ = used.lost
+        for index in batch.gates:
+            terms(self._plan, self._plan.judged[index], used)
+        column, bit = self._layout.bit(_EVIDENCE)
+        table = kept.filter((kept[column] & (1 << bit)) != 0)
+        keys = self._layout.keys(table, batch, used)
+        if not self._one_rate:
+            keys["rate"] = table.rate
         if slots:
-            table = table.mutate(slot=_slot(table.time_us, slots, 0, len(slots)))
-            names.append("slot")
-        counted = table.group_by(names).agg(units=ibis._.count(), first_us=ibis._.time_us.min())
-        found = counted.to_pyarrow()
+            keys["slot"] = _slot(table.time_us, slots, 0, len(slots))
+        narrow = table.select(time_us=table.time_us, **keys)
+        counted = narrow.group_by(list(keys)).agg(units=ibis._.count(), first_us=ibis._.time_us.min())
+        facts = _Kept(counted, self._layout)
+        numbers = {
+            f"state_{index}": _State(terms(self._plan, self._plan.judged[index], facts)).number()
+            for index in batch.gates
+        }
+        others = [name for name in counted.columns if not name.startswith(("bits_", "number_"))]
+        found = counted.select(*others, lost=whole(facts.lost), **numbers).to_pyarrow()
         columns = {name: found[name].to_numpy().astype(np.int64) for name in found.column_names}
-        digits = _digits(columns[batch.cells], self._cell_radixes(batch.segments))
-        states: dict[int, Ints] = {}
-        for name, gates in batch.columns:
-            numbers = _digits(columns[name], [self._states[index].radix for index in gates])
-            states |= dict(zip(gates, numbers, strict=True))
         return _Groups(
             batch=batch,
-            values=dict(zip(batch.segments, digits, strict=False)),
+            values=self._layout.values(batch, columns),
             rate=columns.get("rate", np.full(len(found), min(self._plan.fork.rates.values()))),
-            lost=digits[-1],
-            states=states,
+            lost=columns["lost"],
+            states={index: columns[f"state_{index}"] for index in batch.gates},
             count=columns["units"],
             first_us=columns["first_us"],
             slot=columns.get("slot", np.zeros(len(found), np.int64)),
         )
 
-    def _frontiers(self, found: Any) -> dict[tuple[int, str, int], int]:  # noqa: ANN401  views of a dict
+    def _frontiers(self, found: Iterable[_Groups]) -> dict[tuple[int, str, int], int]:
         """By gate, segment and value's place: the time of the first exchange that waits, where one does."""
         frontiers: dict[tuple[int, str, int], int] = {}
         for groups in found:
-            for index in groups.batch.gates:
+            for index, segment in self._cells_of(groups.batch):
                 states = groups.states[index]
-                waiting = {int(state) for state in np.unique(states) if state and self._read(index, state)["waits"]}
-                waits = np.isin(states, list(waiting))
-                for segment in self._of(index):
-                    if segment != OVERALL and segment not in groups.batch.segments:
-                        continue
-                    for value, time_us in zip(_at(groups, segment)[waits], groups.first_us[waits], strict=True):
-                        place = (index, segment, int(value))
-                        frontiers[place] = min(int(time_us), frontiers.get(place, int(time_us)))
+                waiting = [state for state in np.unique(states) if state and self._read(index, state)["waits"]]
+                waits = np.isin(states, waiting)
+                for value, time_us in zip(_at(groups, segment)[waits], groups.first_us[waits], strict=True):
+                    place = (index, segment, int(value))
+                    frontiers[place] = min(int(time_us), frontiers.get(place, int(time_us)))
         return frontiers
 
     def _read(self, index: int, state: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from msgspec import structs
 from gnomon.evidence import cells, digests, groups, integrity, rows, tails, units
 from gnomon.evidence.engine import Connect, Engine, duckdb
 from gnomon.evidence.identities import exchanged
-from gnomon.evidence.terms import Terms, bottom, top
+from gnomon.evidence.terms import Facts, bottom, top
 from gnomon.log import tables
 from gnomon.records.evidence import GRID, Cell, Evidence
 from gnomon.records.facts import Reading
@@ -86,7 +86,8 @@ class _Look:
         read = mine.filter(mine.time_us < self.end_us)
         summary = integrity.summary(plan, comparisons, watermark_us=self.watermark_us, end_us=self.end_us)
         own = [row for row in summary if row["epoch"] == self.epoch]
-        doubled = integrity.doubled(plan, read)
+        shares, found, doubtful = self._cells(read, truths, ledger)
+        doubled = integrity.doubled(plan, read) if doubtful else 0
         anomalies = [
             *ledger.anomalies,
             *integrity.row_anomalies(own, ledger, rates=plan.fork.rates),
@@ -94,8 +95,6 @@ class _Look:
             *([f"{doubled} rows of `comparisons` repeat an exchange that is already there"] if doubled else []),
         ]
         truths_read, contradicting = integrity.contradictions(truths)
-        kept = read.filter(read.state.isin(rows.COUNTED))
-        shares, found = self._cells(kept, truths, ledger)
         changes, unread = exchanged(plan, identities, as_of_us=self.as_of_us)
         said, wrong = _contradicting(plan, contradicting)
         twins = _sums(own, "twin", "repeats")
@@ -120,16 +119,14 @@ class _Look:
         )
 
     def _cells(
-        self, kept: Expr, truths: Expr, ledger: integrity.Ledger
-    ) -> tuple[dict[str, tuple[int, int]], tuple[Cell, ...]]:
-        """Lost and sampled by cell name, and the cell of each test, in the plan's order."""
+        self, read: Expr, truths: Expr, ledger: integrity.Ledger
+    ) -> tuple[dict[str, tuple[int, int]], tuple[Cell, ...], bool]:
+        """Lost and sampled by cell name, each test's cell, in the plan's order, and whether rows may be doubled."""
         plan = self.plan
-        table = rows.with_unit(plan, rows.with_truth(plan, kept, truths, rows.truthful_outputs(plan)))
-        terms = rows.all_terms(plan, table, as_of_us=self.as_of_us)
-        counted = self._counted(table, terms)
+        counted = self._counted(read, truths)
         for index, gate in enumerate(plan.judged):
             if gate.kind == "latency" and gate.ratio is not None:
-                self._add_tails(kept, index, gate, counted)
+                self._add_tails(read, index, gate, counted)
         shares: dict[str, tuple[int, int]] = {}
         found = []
         for index, gate in enumerate(plan.judged):
@@ -143,27 +140,32 @@ class _Look:
                 unknown = 0 if empty else ledger.unattributed
                 cell = _cell(gate, test, tally, rows_seen, plan.fork.rates, unknown=unknown)
                 found.append(structs.replace(cell, truths=0) if self.earlier else cell)
-        return shares, tuple(found)
+        return shares, tuple(found), counted.doubtful
 
-    def _counted(self, table: Expr, terms: Sequence[Terms]) -> groups.Counted:
-        plan = self.plan
-        if rows.alone(plan):
-            return groups.count(plan, self.engine, table, terms, started_us=self.started_us, end_us=self.end_us)
-        kept = self.engine.keep(rows.judged(plan, table, terms))
+    def _counted(self, read: Expr, truths: Expr) -> groups.Counted:
+        plan, times = self.plan, {"started_us": self.started_us, "end_us": self.end_us}
+        alone = rows.alone(plan)
+        table = read if alone else rows.with_unit(plan, read.filter(read.state.isin(rows.COUNTED)))
+        table = rows.with_truth(plan, table, truths, rows.truthful_outputs(plan))
+        facts = Facts(table, as_of_us=self.as_of_us)
+        if alone:
+            return groups.count(plan, self.engine, table, facts, **times)
+        terms = rows.all_terms(plan, facts)
+        kept = self.engine.keep(rows.judged(plan, table, facts, terms))
         segments = dict.fromkeys(test.segment for gate in plan.judged for test in gate.tests)
         return groups.Counted(
             {segment: units.sampled(kept, segment) for segment in segments},
             {
-                (index, segment): units.tallies(
-                    plan, kept, index, segment, terms[index], started_us=self.started_us, end_us=self.end_us
-                )
+                (index, segment): units.tallies(plan, kept, index, segment, terms[index], **times)
                 for index, gate in enumerate(plan.judged)
                 for segment in dict.fromkeys(test.segment for test in gate.tests)
             },
         )
 
-    def _add_tails(self, kept: Expr, index: int, gate: Gate, counted: groups.Counted) -> None:
-        table = rows.with_unit(self.plan, kept)
+    def _add_tails(self, read: Expr, index: int, gate: Gate, counted: groups.Counted) -> None:
+        table = read.filter(read.state.isin(rows.COUNTED))
+        if not rows.alone(self.plan):
+            table = rows.with_unit(self.plan, table)
         found = tails.tails(self.plan, self.engine, table, gate, started_us=self.started_us, end_us=self.end_us)
         for (segment, value), (every, closed) in found.items():
             tally = counted.tallies[index, segment].setdefault(value, cells.Tally(self.end_us))

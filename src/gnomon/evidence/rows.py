@@ -9,7 +9,7 @@ from typing import Any, Final
 import ibis
 
 from gnomon.evidence.differences import terms
-from gnomon.evidence.terms import NEVER, TRUTH_NUMBER, TRUTH_TEXT, Terms, lost, output_of
+from gnomon.evidence.terms import NEVER, TRUTH_NUMBER, TRUTH_TEXT, Facts, Terms, output_of
 from gnomon.log.tables import segment_column
 from gnomon.records.plan import OVERALL, Gate, Plan
 
@@ -107,15 +107,15 @@ def tested_segments(gates: Sequence[Gate]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(test.segment for gate in gates for test in gate.tests if test.segment != OVERALL))
 
 
-def all_terms(plan: Plan, table: Expr, *, as_of_us: int) -> tuple[Terms, ...]:
-    """The terms of each gate, then of each target, over rows with truth."""
-    return tuple(terms(plan, gate, table, as_of_us=as_of_us) for gate in plan.judged)
+def all_terms(plan: Plan, row: Facts) -> tuple[Terms, ...]:
+    """The terms of each gate, then of each target."""
+    return tuple(terms(plan, gate, row) for gate in plan.judged)
 
 
-def judged(plan: Plan, table: Expr, each: Sequence[Terms]) -> Expr:
+def judged(plan: Plan, table: Expr, row: Facts, each: Sequence[Terms]) -> Expr:
     """One narrow row for each row: its time and unit, segment values, the terms of gate i in columns `g<i>_*`."""
     columns = {name: table[name] for name in ("time_us", "counted", "ready_us", "unit")}
-    columns |= {"rate": rate(plan, table), "lost": lost(table), "first": first(plan, table)}
+    columns |= {"rate": rate(plan, table), "lost": row.lost, "first": first(plan, table)}
     for segment in tested_segments(plan.judged):
         columns[segment_column(segment)] = table[segment_column(segment)]
     for index, found in enumerate(each):

@@ -15,15 +15,18 @@ import numpy as np
 from gnomon.evidence import rows
 from gnomon.evidence.cells import closed_us
 from gnomon.evidence.engine import Engine, fetched
-from gnomon.evidence.terms import failed, lost
+from gnomon.evidence.terms import Facts
 from gnomon.log.tables import segment_column
 from gnomon.records.evidence import Tail
 from gnomon.records.plan import OVERALL, Gate, Plan
+from gnomon.stats.quantiles import latency_edge
 
 Expr = Any
 
 INFINITE: Final = 1 << 60
 """The edge of a call that failed."""
+_COARSE: Final = 1024
+"""Microseconds; a first, cheap count is made in steps of so many. INFINITE is a multiple of it."""
 _NONE: Final = -1
 """Below every edge."""
 _BITS: Final = 9
@@ -59,35 +62,36 @@ def tails(
         raise ValueError(f"gate {gate.id} names no ratio")
     shape = _Shape(*gate.ratio, gate.quantile_ppm)
     closes_us = closed_us(plan, end_us, started_us)
-    kept = table.filter((~table.late | lost(table)) & table.counted & rows.first(plan, table))
-    if "unit" in kept.columns:
-        kept = kept.filter(kept.ready_us <= end_us)
-    pairs = engine.keep(_edges(kept, shape, plan, closes_us=closes_us if closes_us < end_us else None))
+    pairs = _pairs(table, plan, shape, end_us=end_us, closes_us=closes_us)
     found: dict[tuple[str, str], tuple[Tail, Tail]] = {}
     for segment in dict.fromkeys(test.segment for test in gate.tests):
         values = [test.value for test in gate.tests if test.segment == segment]
-        every = closed = _of_segment(pairs, segment, values, shape)
+        every = closed = _of_segment(engine, pairs, segment, values, shape)
         if closes_us < end_us:
-            closed = _of_segment(pairs.filter(pairs.closed), segment, values, shape)
+            closed = _of_segment(engine, pairs.filter(pairs.closed), segment, values, shape)
         found |= {(segment, value): (every[value], closed[value]) for value in values}
     return found
 
 
-def _edges(table: Expr, shape: _Shape, plan: Plan, *, closes_us: int | None) -> Expr:
-    """One narrow row for each pair: latencies, bucket of production, the last edge that the candidate is over.
+def _pairs(table: Expr, plan: Plan, shape: _Shape, *, end_us: int, closes_us: int) -> Expr:
+    """One narrow row for each pair: latencies, and the longest latency times num/den that the candidate is over.
 
     The candidate is over (num/den) x exactly where x <= (candidate den - 1) // num.
     """
-    a_failed, b_failed = failed(table)
+    facts = Facts(table, as_of_us=0)
+    a_failed, b_failed = facts.failed
     a = ibis.cases((a_failed | table.production_latency_us.isnull(), INFINITE), else_=table.production_latency_us)
     b = ibis.cases((b_failed | table.candidate_latency_us.isnull(), INFINITE), else_=table.candidate_latency_us)
     over = ibis.cases((b >= INFINITE, INFINITE), (b * shape.den < 1, _NONE), else_=(b * shape.den - 1) // shape.num)
     segments = [segment_column(name) for name in rows.tested_segments(plan.judged)]
-    ready = table.ready_us if "unit" in table.columns else table.time_us + 1
-    closed = ibis.literal(value=True) if closes_us is None else ready <= closes_us
-    narrow = table.select(*segments, closed=closed, gone=lost(table), a=a, b=b, over=over)
-    return narrow.select(
-        *segments, "closed", "gone", "a", "b", a_edge=edge(narrow.a), b_edge=edge(narrow.b), over=edge(narrow.over)
+    together = not rows.alone(plan)
+    ready = table.ready_us if together else table.time_us + 1
+    counts = (~facts.late | facts.lost) & rows.first(plan, table)
+    if together:
+        counts &= table.counted & (ready <= end_us)
+    closed = ready <= closes_us
+    return table.select(*segments, counts=counts, closed=closed, gone=facts.lost, a=a, b=b, over=over).filter(
+        ibis._.counts
     )
 
 
@@ -105,32 +109,50 @@ def _edge(us: Expr, low: int, high: int) -> Expr:
     return ibis.cases((us < (1 << middle), _edge(us, low, middle)), else_=_edge(us, middle + 1, high))
 
 
-def _of_segment(pairs: Expr, segment: str, values: Sequence[str], shape: _Shape) -> dict[str, Tail]:
+def _of_segment(engine: Engine, pairs: Expr, segment: str, values: Sequence[str], shape: _Shape) -> dict[str, Tail]:
     mine = pairs.mutate(value=ibis.literal("") if segment == OVERALL else pairs[segment_column(segment)])
     mine = mine.filter(mine.value.isin(values))
-    gone = {row["value"]: row["n"] for row in _count(mine.filter(mine.gone), "value")}
+    # first coarsely, over all pairs: what is slow enough to matter is a few of a hundred
+    gone: dict[str, int] = {}
+    coarse: dict[str, dict[str, dict[int, int]]] = {"a": {}, "b": {}}
+    for row in _count(mine.mutate(a=_coarse(mine.a)), "value", "gone", "a"):
+        if row["gone"]:
+            gone[row["value"]] = gone.get(row["value"], 0) + row["n"]
+        else:
+            coarse["a"].setdefault(row["value"], {})[row["a"]] = row["n"]
     both = mine.filter(~mine.gone)
-    by_arm: dict[str, dict[str, dict[int, int]]] = {}
-    for name in ("a_edge", "b_edge"):
-        for row in _count(both, "value", name):
-            by_arm.setdefault(row["value"], {}).setdefault(name, {})[row[name]] = row["n"]
-    counts = {value: sum(found["a_edge"].values()) for value, found in by_arm.items()}
-    starts = {value: _start(found["a_edge"], shape.kept(counts[value])) for value, found in by_arm.items()}
-    slow = both.filter((both.a_edge >= _by_value(both, starts)) | (both.over >= _by_value(both, starts)))
+    for row in _count(both.mutate(b=_coarse(both.b)), "value", "b"):
+        coarse["b"].setdefault(row["value"], {})[row["b"]] = row["n"]
+    counts = {value: sum(found.values()) for value, found in coarse["a"].items()}
+    from_a = {each: latency_edge(_start(coarse["a"][each], shape.kept(counts[each]))) for each in counts}
+    from_b = {each: _start(coarse["b"][each], shape.rank(counts[each]), infinite=True) for each in counts}
+    reach = _by_value(both, from_a)
+    slow = both.filter((both.a >= reach) | (both.over >= reach) | (both.b >= _by_value(both, from_b)))
+    slow = engine.keep(slow.select("value", "a", "b", a_edge=edge(slow.a), b_edge=edge(slow.b), over=edge(slow.over)))
     joint: dict[str, list[tuple[int, int, int]]] = {}
+    by_arm: dict[str, dict[str, dict[int, int]]] = {}
     for row in _count(slow, "value", "a_edge", "over"):
         joint.setdefault(row["value"], []).append((row["a_edge"], row["over"], row["n"]))
-    quantiles = {arm: _quantiles(both, arm, by_arm, shape) for arm in ("a", "b")}
+    for name in ("a_edge", "b_edge"):
+        for row in _count(slow, "value", name):
+            by_arm.setdefault(row["value"], {}).setdefault(name, {})[row[name]] = row["n"]
+    starts = {each: _start(by_arm[each]["a_edge"], shape.kept(counts[each])) for each in by_arm}
+    ranks = {each: shape.rank(counts[each]) for each in by_arm}
+    quantiles = {arm: _quantiles(slow, arm, by_arm, ranks) for arm in ("a", "b")}
     return {
-        value: _tail(
-            gone.get(value, 0),
-            counts.get(value, 0),
-            starts.get(value, 0),
-            joint.get(value, []),
-            (quantiles["a"].get(value), quantiles["b"].get(value)),
+        each: _tail(
+            gone.get(each, 0),
+            counts.get(each, 0),
+            starts.get(each, 0),
+            joint.get(each, []),
+            (quantiles["a"].get(each), quantiles["b"].get(each)),
         )
-        for value in values
+        for each in values
     }
+
+
+def _coarse(us: Expr) -> Expr:
+    return us - us % _COARSE
 
 
 def _count(table: Expr, *names: str) -> list[dict[str, Any]]:
@@ -143,35 +165,34 @@ def _by_value(table: Expr, numbers: Mapping[str, int]) -> Expr:
     return ibis.cases(*known, else_=INFINITE) if known else ibis.literal(INFINITE, "int64")
 
 
-def _start(edges: Mapping[int, int], kept: int) -> int:
+def _start(edges: Mapping[int, int], kept: int, *, infinite: bool = False) -> int:
     """The highest edge that so many reach; 0 if too few do: then nothing is left out."""
     reached = 0
     for lower in sorted(edges, reverse=True):
         reached += edges[lower]
-        if lower < INFINITE and reached >= kept:
+        if (infinite or lower < INFINITE) and reached >= kept:
             return lower
     return 0
 
 
 def _quantiles(
-    both: Expr, arm: str, by_arm: Mapping[str, Mapping[str, Mapping[int, int]]], shape: _Shape
+    slow: Expr, arm: str, by_arm: Mapping[str, Mapping[str, Mapping[int, int]]], ranks: Mapping[str, int]
 ) -> dict[str, int | None]:
     """The exact quantile by value: its bucket is known, and the latencies in it are counted."""
     buckets: dict[str, int] = {}
-    ranks: dict[str, int] = {}
+    inside_rank: dict[str, int] = {}
     for value, found in by_arm.items():
-        edges = found[f"{arm}_edge"]
-        left = shape.rank(sum(edges.values()))
+        edges, left = found[f"{arm}_edge"], ranks[value]
         for lower in sorted(edges, reverse=True):
             if left <= edges[lower]:
-                buckets[value], ranks[value] = lower, left
+                buckets[value], inside_rank[value] = lower, left
                 break
             left -= edges[lower]
-    inside = both.filter(both[f"{arm}_edge"] == _by_value(both, buckets))
+    inside = slow.filter(slow[f"{arm}_edge"] == _by_value(slow, buckets))
     latencies: dict[str, dict[int, int]] = {}
     for row in _count(inside, "value", arm):
         latencies.setdefault(row["value"], {})[row[arm]] = row["n"]
-    return {value: _ranked(found, ranks[value]) for value, found in latencies.items() if value in ranks}
+    return {value: _ranked(found, inside_rank[value]) for value, found in latencies.items() if value in inside_rank}
 
 
 def _ranked(latencies: Mapping[int, int], rank: int) -> int | None:

@@ -3,7 +3,7 @@
 Worst and best of what is left: a failed arm cannot be right, two numbers cannot be further apart than they are.
 """
 
-from functools import reduce
+from functools import partial, reduce
 from operator import and_, or_
 
 import ibis
@@ -15,15 +15,14 @@ from gnomon.evidence.terms import (
     TRUTH_NUMBER,
     TRUTH_TEXT,
     Expr,
+    Facts,
     Terms,
     down,
-    failed,
-    is_value,
-    lost,
+    is_right,
+    label_of,
     output_of,
     top,
     up,
-    values,
     whole,
 )
 from gnomon.log.tables import output_columns
@@ -33,27 +32,26 @@ from gnomon.records.plan import Gate, Output, Plan
 _PPM = 1_000_000
 
 
-def available(plan: Plan, row: Expr) -> Expr:
+def available(plan: Plan, row: Facts) -> Expr:
     """Whether truth can come for the exchange: production said one of the declared values, of each such output."""
     if plan.truth is None or not plan.truth.available:
         return ALWAYS
     outputs = {output.name: output for output in plan.outputs}
-    said = [
-        reduce(or_, (is_value(outputs[each.output], row[output_columns(each.output)[0]], text) for text in each.values))
-        for each in plan.truth.available
+    each = [
+        reduce(or_, (row.said(outputs[one.output], text)[0] for text in one.values)) for one in plan.truth.available
     ]
-    return reduce(and_, said, ~failed(row)[0])
+    return reduce(and_, each)
 
 
-def accuracy(plan: Plan, gate: Gate, row: Expr, as_of_us: int) -> Terms:
+def accuracy(plan: Plan, gate: Gate, row: Facts) -> Terms:
     """Correct candidate minus correct production. A failed arm is wrong; equal answers need no truth."""
-    return _of_output(plan, output_of(plan, gate), row, as_of_us)
+    return _of_output(plan, output_of(plan, gate), row)
 
 
-def field(plan: Plan, gate: Gate, row: Expr, as_of_us: int) -> Terms:
+def field(plan: Plan, gate: Gate, row: Facts) -> Terms:
     """The mean of accuracy over the outputs that make up one document."""
     named = {output.name: output for output in plan.outputs}
-    each = [_of_output(plan, named[name], row, as_of_us) for name in gate.outputs]
+    each = [_of_output(plan, named[name], row) for name in gate.outputs]
     count = len(each)
 
     def over(terms: list[Expr]) -> Expr:
@@ -75,189 +73,148 @@ def field(plan: Plan, gate: Gate, row: Expr, as_of_us: int) -> Terms:
     )
 
 
-def recall(plan: Plan, gate: Gate, row: Expr, as_of_us: int) -> Terms:
+def recall(plan: Plan, gate: Gate, row: Facts) -> Terms:
     """Of the exchanges whose truth is the named value: the candidate said it, minus production said it.
 
     An exchange whose truth never comes may or may not be one of them: it is a unit only where that hurts the claim.
     """
     output = output_of(plan, gate)
-    (flagged_a, flagged_b), answered, positive = _flagged(gate, output, row)
+    flagged_a, flagged_b = row.said(output, label_of(gate))
+    answered, positive = row.answered(output), row.true(output, label_of(gate))
     difference = whole(flagged_b) - whole(flagged_a)
-    needed, overdue = ~lost(row) & ~answered, _overdue(plan, row, as_of_us)
+    needed, overdue = ~row.lost & ~answered, row.overdue(plan)
     return Terms(
         counts=~answered | positive,
-        low=ibis.cases((lost(row), -1), (answered, difference), (difference < 0, difference), else_=NO_UNIT),
-        high=ibis.cases((lost(row), 1), (answered, difference), (difference >= 0, difference), else_=NO_UNIT),
+        low=ibis.cases((row.lost, -1), (answered, difference), (difference < 0, difference), else_=NO_UNIT),
+        high=ibis.cases((row.lost, 1), (answered, difference), (difference >= 0, difference), else_=NO_UNIT),
         waits=needed & ~overdue,
         imputed=needed & overdue,
-        known=~lost(row) & positive,
+        known=~row.lost & positive,
         production=flagged_a,
         candidate=flagged_b,
-        came=~lost(row) & positive,
+        came=~row.lost & positive,
     )
 
 
-def precision(plan: Plan, gate: Gate, row: Expr, as_of_us: int) -> Terms:
+def precision(plan: Plan, gate: Gate, row: Facts) -> Terms:
     """-1 for what was flagged wrongly, of what the candidate flagged; and the same of production, as reference."""
     output = output_of(plan, gate)
-    (flagged_a, flagged_b), answered, positive = _flagged(gate, output, row)
+    flagged_a, flagged_b = row.said(output, label_of(gate))
+    answered, positive = row.answered(output), row.true(output, label_of(gate))
     any_flagged = flagged_a | flagged_b
-    needed, overdue = ~lost(row) & any_flagged & ~answered, _overdue(plan, row, as_of_us)
+    needed, overdue = ~row.lost & any_flagged & ~answered, row.overdue(plan)
     right = ibis.cases((positive, 0), else_=-1)
     return Terms(
-        counts=lost(row) | any_flagged,
-        low=ibis.cases((lost(row), -1), (~flagged_b, NO_UNIT), (answered, right), else_=-1),
-        high=ibis.cases((lost(row), 0), (~flagged_b, NO_UNIT), (answered, right), else_=0),
+        counts=row.lost | any_flagged,
+        low=ibis.cases((row.lost, -1), (~flagged_b, NO_UNIT), (answered, right), else_=-1),
+        high=ibis.cases((row.lost, 0), (~flagged_b, NO_UNIT), (answered, right), else_=0),
         waits=needed & ~overdue,
         imputed=needed & overdue,
-        known=~lost(row) & answered,
+        known=~row.lost & answered,
         production=flagged_a & positive,
         candidate=flagged_b & positive,
-        came=~lost(row) & answered,
+        came=~row.lost & answered,
         reference_low=ibis.cases((~flagged_a, NO_UNIT), (answered, right), else_=0),
         reference_high=ibis.cases((~flagged_a, NO_UNIT), (answered, right), else_=-1),
     )
 
 
-def loss(plan: Plan, gate: Gate, row: Expr, as_of_us: int) -> Terms:
+def loss(plan: Plan, gate: Gate, row: Facts) -> Terms:
     """What production's answer cost minus what the candidate's cost, over the largest cost."""
-    output = output_of(plan, gate)
-    scale = GRID * gate.steps
-    production, candidate, tie, answered = _pair(output, row)
-    a_failed, b_failed = failed(row)
-    least_a, most_a = _costs(gate, row, output, production, a_failed, answered)
-    least_b, most_b = _costs(gate, row, output, candidate, b_failed, answered)
-    needed, overdue = ~lost(row) & ~tie & ~answered, _overdue(plan, row, as_of_us)
-    # Both divisions have nonnegative numerators: engines disagree about the rest of a negative one.
-    low = (least_a - most_b + _PPM) * scale // _PPM - scale
-    high = scale - (least_b - most_a + _PPM) * scale // _PPM
+    output, scale = output_of(plan, gate), GRID * gate.steps
+
+    def ends(row: Expr) -> tuple[Expr, Expr]:
+        costs_a, costs_b = (_costs(gate, output, row, column) for column in output_columns(output.name)[:2])
+        # Both divisions have nonnegative numerators: engines disagree about the rest of a negative one.
+        low = (costs_a[0] - costs_b[1] + _PPM) * scale // _PPM - scale
+        return low, scale - (costs_b[0] - costs_a[1] + _PPM) * scale // _PPM
+
+    tie, answered = _tie(output, row), row.answered(output)
+    a_failed, b_failed = row.failed
+    a_right, b_right = row.right(output)
+    needed, overdue = ~row.lost & ~tie & ~answered, row.overdue(plan)
+    low = row.number(f"{gate.id}.low", lambda row: ends(row)[0])
+    high = row.number(f"{gate.id}.high", lambda row: ends(row)[1])
     return Terms(
         counts=ALWAYS,
-        low=ibis.cases((lost(row), -scale), (tie, 0), else_=low),
-        high=ibis.cases((lost(row), scale), (tie, 0), else_=high),
+        low=ibis.cases((row.lost, -scale), (tie, 0), else_=low),
+        high=ibis.cases((row.lost, scale), (tie, 0), else_=high),
         waits=needed & ~overdue,
         imputed=needed & overdue,
-        known=~lost(row) & (answered | (a_failed & b_failed)),
-        production=~a_failed & _right(output, row, production),
-        candidate=~b_failed & _right(output, row, candidate),
-        came=~lost(row) & ~tie & answered,
+        known=~row.lost & (answered | (a_failed & b_failed)),
+        production=a_right,
+        candidate=b_right,
+        came=~row.lost & ~tie & answered,
         step=1,
         least=-scale,
         most=scale,
     )
 
 
-def numeric(plan: Plan, gate: Gate, row: Expr, as_of_us: int) -> Terms:
+def numeric(plan: Plan, gate: Gate, row: Facts) -> Terms:
     """Production's error minus the candidate's, over the width of the scale; for a limit, minus the candidate's error.
 
     Values and truths are clipped to the scale. A failed arm is as wrong as it can be.
     """
-    output = output_of(plan, gate)
-    lowest, highest = gate.scale or (0.0, 1.0)
-    width, scale, limited = highest - lowest, GRID * gate.steps, gate.form == "at_most"
-    a_failed, b_failed = failed(row)
-    a, b = (value.clip(lowest, highest) for value in values(output, row)[:2])
-    truth = row[TRUTH_NUMBER.format(output.name)]
-    answered = truth.notnull()
-    truth = truth.clip(lowest, highest)
-    a_error, b_error = (
-        ibis.cases((arm_failed, 1.0), else_=(value - truth).abs() / width)
-        for arm_failed, value in ((a_failed, a), (b_failed, b))
-    )
-    a_most, b_most = (ibis.greatest(value - lowest, highest - value) / width for value in (a, b))
+    output, scale, limited = output_of(plan, gate), GRID * gate.steps, gate.form == "at_most"
+    ends = partial(_errors, gate, output)
+    a_failed, b_failed = row.failed
     if limited:
-        tie, difference = b_failed, ibis.cases((b_failed, -1.0), else_=-b_error)
-        worst, best = -b_most, ibis.literal(0.0)
-        even = -1.0
+        tie = b_failed
     else:
-        tie = (a_failed & b_failed) | (~a_failed & ~b_failed & (a == b).fill_null(NEVER))
-        difference = a_error - b_error
-        apart = (a - b).abs() / width
-        worst = ibis.cases((a_failed, 1.0 - b_most), (b_failed, -1.0), else_=-apart)
-        best = ibis.cases((a_failed, 1.0), (b_failed, a_most - 1.0), else_=apart)
-        even = 0.0
-    needed, overdue = ~lost(row) & ~tie & ~answered, _overdue(plan, row, as_of_us)
+        same = row.flag(f"same.{gate.id}", partial(_same, gate, output))
+        tie = (a_failed & b_failed) | (~a_failed & ~b_failed & same)
+    answered = row.answered(output)
+    a_right, b_right = row.right(output)
+    needed, overdue = ~row.lost & ~tie & ~answered, row.overdue(plan)
+    low = row.number(f"{gate.id}.low", lambda row: down(ends(row)[0], scale))
+    high = row.number(f"{gate.id}.high", lambda row: up(ends(row)[1], scale))
     return Terms(
         counts=ALWAYS,
-        low=ibis.cases(
-            (lost(row), -scale),
-            else_=down(ibis.cases((tie, even), (answered, difference), else_=worst), scale),
-        ),
-        high=ibis.cases(
-            (lost(row), top(gate) * scale),
-            else_=up(ibis.cases((tie, even), (answered, difference), else_=best), scale),
-        ),
+        low=ibis.cases((row.lost, -scale), else_=low),
+        high=ibis.cases((row.lost, top(gate) * scale), else_=high),
         waits=needed & ~overdue,
         imputed=needed & overdue,
-        known=~lost(row) & answered,
-        production=~a_failed & _right(output, row, values(output, row)[0]),
-        candidate=~b_failed & _right(output, row, values(output, row)[1]),
-        came=~lost(row) & ~tie & answered,
+        known=~row.lost & answered,
+        production=a_right,
+        candidate=b_right,
+        came=~row.lost & ~tie & answered,
         step=1,
         least=-scale,
         most=scale,
     )
 
 
-def _of_output(plan: Plan, output: Output, row: Expr, as_of_us: int) -> Terms:
-    production, candidate, tie, answered = _pair(output, row)
-    a_failed, b_failed = failed(row)
-    a_right = ~a_failed & _right(output, row, production)
-    b_right = ~b_failed & _right(output, row, candidate)
-    needed, overdue = ~lost(row) & ~tie & ~answered, _overdue(plan, row, as_of_us)
+def _of_output(plan: Plan, output: Output, row: Facts) -> Terms:
+    tie, answered = _tie(output, row), row.answered(output)
+    a_failed, b_failed = row.failed
+    a_right, b_right = row.right(output)
+    needed, overdue = ~row.lost & ~tie & ~answered, row.overdue(plan)
     difference = whole(b_right) - whole(a_right)
     return Terms(
         counts=ALWAYS,
         # A failed production cannot be right, so the worst left is a tie; a failed candidate cannot be right either.
-        low=ibis.cases((lost(row), -1), (tie, 0), (answered, difference), (b_failed, -1), (a_failed, 0), else_=-1),
-        high=ibis.cases((lost(row), 1), (tie, 0), (answered, difference), (b_failed, 0), else_=1),
+        low=ibis.cases((row.lost, -1), (tie, 0), (answered, difference), (b_failed, -1), (a_failed, 0), else_=-1),
+        high=ibis.cases((row.lost, 1), (tie, 0), (answered, difference), (b_failed, 0), else_=1),
         waits=needed & ~overdue,
         imputed=needed & overdue,
-        known=~lost(row) & (answered | (a_failed & b_failed)),
+        known=~row.lost & (answered | (a_failed & b_failed)),
         production=a_right,
         candidate=b_right,
-        came=~lost(row) & ~tie & answered,
+        came=~row.lost & ~tie & answered,
     )
 
 
-def _pair(output: Output, row: Expr) -> tuple[Expr, Expr, Expr, Expr]:
-    """Both values, whether they need no truth because they are alike, and whether truth is there."""
-    production, candidate, agree = values(output, row)
-    a_failed, b_failed = failed(row)
-    tie = (a_failed & b_failed) | (~a_failed & ~b_failed & agree)
-    return production, candidate, tie, row[TRUTH_TEXT.format(output.name)].notnull()
+def _tie(output: Output, row: Facts) -> Expr:
+    """Both answers are alike, or neither is there: whatever truth says, D is 0."""
+    a_failed, b_failed = row.failed
+    return (a_failed & b_failed) | (~a_failed & ~b_failed & row.agree(output))
 
 
-def _overdue(plan: Plan, row: Expr, as_of_us: int) -> Expr:
-    expected_us = plan.truth.expected_within_us if plan.truth else 0
-    return row.time_us + expected_us < as_of_us
-
-
-def _right(output: Output, row: Expr, value: Expr) -> Expr:
-    if output.compare == "number":
-        distance = (value - row[TRUTH_NUMBER.format(output.name)]).abs()
-        return (distance <= output.tolerance).fill_null(NEVER)
-    return (value == row[TRUTH_TEXT.format(output.name)]).fill_null(NEVER)
-
-
-def _flagged(gate: Gate, output: Output, row: Expr) -> tuple[tuple[Expr, Expr], Expr, Expr]:
-    """Which arm said the named value (a failed one says nothing); whether truth is there; whether it is that value."""
-    if gate.label is None:
-        raise ValueError(f"gate {gate.id} names no value")
-    production, candidate, _ = values(output, row)
-    a_failed, b_failed = failed(row)
-    flagged = (
-        ~a_failed & is_value(output, production, gate.label),
-        ~b_failed & is_value(output, candidate, gate.label),
-    )
-    number = output.compare == "number"
-    truth = row[(TRUTH_NUMBER if number else TRUTH_TEXT).format(output.name)]
-    return flagged, row[TRUTH_TEXT.format(output.name)].notnull(), is_value(output, truth, gate.label)
-
-
-def _costs(gate: Gate, row: Expr, output: Output, answer: Expr, has_failed: Expr, answered: Expr) -> tuple[Expr, Expr]:
-    """What the answer cost, in millionths of the largest cost: the least and the most that truth can make of it."""
-    truth = row[TRUTH_TEXT.format(output.name)]
+def _costs(gate: Gate, output: Output, row: Expr, column: str) -> tuple[Expr, Expr]:
+    """What an answer cost, in millionths of the largest cost: the least and the most that truth can make of it."""
+    answer, truth = row[column], row[TRUTH_TEXT.format(output.name)]
+    has_failed, answered = answer.isnull(), truth.notnull()
     otherwise = gate.cost_otherwise_ppm
     exact, least, most = [], [], []
     for said in dict.fromkeys(each[1] for each in gate.costs):
@@ -267,8 +224,42 @@ def _costs(gate: Gate, row: Expr, output: Output, answer: Expr, has_failed: Expr
         possible = [*named.values(), named.get(said, 0), otherwise]
         least.append((says, min(possible)))
         most.append((says, max(possible)))
-    known = ibis.cases((has_failed, otherwise), *exact, (_right(output, row, answer), 0), else_=otherwise)
+    known = ibis.cases((has_failed, otherwise), *exact, (is_right(output, row, answer), 0), else_=otherwise)
     return (
         ibis.cases((answered, known), (has_failed, otherwise), *least, else_=min(0, otherwise)),
         ibis.cases((answered, known), (has_failed, otherwise), *most, else_=max(0, otherwise)),
+    )
+
+
+def _clipped(gate: Gate, output: Output, row: Expr) -> tuple[Expr, Expr]:
+    lowest, highest = gate.scale or (0.0, 1.0)
+    a, b = (row[column].clip(lowest, highest) for column in output_columns(output.name)[:2])
+    return a, b
+
+
+def _same(gate: Gate, output: Output, row: Expr) -> Expr:
+    """Both numbers are the same on the scale."""
+    a, b = _clipped(gate, output, row)
+    return (a == b).fill_null(NEVER)
+
+
+def _errors(gate: Gate, output: Output, row: Expr) -> tuple[Expr, Expr]:
+    """The least and the most D of two numbers, as reals, that truth can make of them. Null is an arm that failed."""
+    lowest, highest = gate.scale or (0.0, 1.0)
+    width = highest - lowest
+    a, b = _clipped(gate, output, row)
+    a_failed, b_failed = a.isnull(), b.isnull()
+    truth = row[TRUTH_NUMBER.format(output.name)]
+    answered, truth = truth.notnull(), truth.clip(lowest, highest)
+    a_error = ibis.cases((a_failed, 1.0), else_=(a - truth).abs() / width)
+    b_error = ibis.cases((b_failed, 1.0), else_=(b - truth).abs() / width)
+    a_most, b_most = (ibis.greatest(value - lowest, highest - value) / width for value in (a, b))
+    if gate.form == "at_most":
+        known = [(b_failed, -1.0), (answered, -b_error)]
+        return ibis.cases(*known, else_=-b_most), ibis.cases(*known, else_=0.0)
+    known = [(a_failed & b_failed, 0.0), ((a == b).fill_null(NEVER), 0.0), (answered, a_error - b_error)]
+    apart = (a - b).abs() / width
+    return (
+        ibis.cases(*known, (a_failed, 1.0 - b_most), (b_failed, -1.0), else_=-apart),
+        ibis.cases(*known, (a_failed, 1.0), (b_failed, a_most - 1.0), else_=apart),
     )

@@ -30,7 +30,7 @@ from gnomon.stats.betting import Claim
 Advance = Callable[[str, float], None]
 Flags = NDArray[np.bool_]
 
-CONFIRMED = 100
+CONFIRMED = 25
 """Ends of each kind of candidate that the decision itself makes, at least."""
 
 _ALMOST = 1 - 1e-6  # decide compares rounded numbers: what is this close is given to it

@@ -108,7 +108,9 @@ def comparisons(plan: Plan) -> pa.Schema:
         # null where the arm failed; strings are canonical JSON text (RFC 8785) of the value
         fields += [pa.field(production, kind), pa.field(candidate, kind), pa.field(agree, pa.bool_())]
     if plan.fork.twin:
-        # null: not drawn. A repeat is an answer that a cache gave: it says nothing about production's own noise.
+        # By the coin alone, of lost pairs too: they are units at their worst, as are those whose twin was not made.
+        fields.append(pa.field("twin_drawn", pa.bool_()))
+        # null: not made. A repeat is an answer that a cache gave: it says nothing about production's own noise.
         fields += [pa.field("twin_outcome", pa.string()), pa.field("twin_repeat", pa.bool_())]
         fields += [pa.field(twin_column(output.name), pa.bool_()) for output in plan.outputs]
     fields += [pa.field(custom_column(number), pa.float64()) for number in range(len(plan.customs))]

@@ -16,7 +16,7 @@ from scipy import special
 from gnomon.plan.traffic import Seen, Traffic, mean_rate, mixture, sampled
 from gnomon.plan.units import ONE, PPM
 from gnomon.records.plan import OVERALL, Gate, Plan, Test
-from gnomon.stats import planning
+from gnomon.stats import paired, planning
 from gnomon.stats.betting import Claim, planned_outcomes
 
 POWERS: Final = (0.5, 0.8, 0.9)
@@ -24,6 +24,9 @@ POWERS: Final = (0.5, 0.8, 0.9)
 
 SIGMA: Final = 0.6
 """Standard deviation of the logarithm of a latency, where no pilot measured it."""
+
+ENOUGH: Final = 100
+"""Exchanges of a pilot from which on it says something that none of them was of a class."""
 
 _UNPLANNED: Final = 1.85  # nats that a mixture without a plan costs (statistics of the first passage)
 _OFF: Final = math.log(2) ** 2 / (2 * 0.7**2)  # and stakes that are twice what would be best, on top
@@ -53,6 +56,8 @@ class Forecast:
     found: Callable[[float], float | None]
     """The smallest harm that so many units find."""
     approximate: bool = False
+    fixed: Counts | None = None
+    """Hybrid: units with which the one test at the deadline passes; None: there is none."""
 
 
 def forecast(
@@ -93,7 +98,25 @@ def forecast(
         per_day=per_day,
         labels_each=_labels_each(gate, true, plan, known, test),
         found=found,
+        fixed=_fixed(test, claim, true, alpha / 2),
     )
+
+
+def _fixed(test: Test, claim: Claim, true: Outcomes, alpha: float) -> Counts | None:
+    """Units for the one test of a hybrid gate: Nam's size of a difference, the normal approximation for a rate."""
+    if test.n_max is None:
+        return None
+    mean = sum(value * chance for value, chance in true)
+    moved = sum(chance for value, chance in true if value)
+    if mean <= -claim.margin:
+        return None, None, None
+    if claim.top == 0:
+        spread = math.sqrt(claim.margin * (1 - claim.margin)), math.sqrt(-mean * (1 + mean))
+        z = -float(special.ndtri(alpha))
+        sizes = [((z * spread[0] + float(special.ndtri(p)) * spread[1]) / (claim.margin + mean)) ** 2 for p in POWERS]
+        return _with_samples(test, [max(size, test.n_max) for size in sizes])
+    sizes = [paired.nam_sample_size(moved, mean, claim.margin, alpha, power) for power in POWERS]
+    return _with_samples(test, [max(size, test.n_max) for size in sizes])
 
 
 def expected(claim: Claim, seen: Seen | None) -> Outcomes:
@@ -153,7 +176,8 @@ def units_per_request(plan: Plan, known: Traffic, gate: Gate, test: Test) -> flo
         said = known.classes.get((gate.output or "", gate.label or ""))
         if said is not None:
             return drawn * said
-        return drawn * seen.units / seen.sampled if seen else None
+        looked = known.looked(test)
+        return None if looked is None or looked.sampled < ENOUGH else drawn * looked.units / looked.sampled
     if seen is not None and seen.sampled:
         return drawn * min(1.0, seen.units / seen.sampled)
     return drawn

@@ -20,7 +20,7 @@ from gnomon.errors import GnomonError
 from gnomon.plan import cells
 from gnomon.plan.outlook import Outcomes, expected, kept, units_per_request
 from gnomon.plan.traffic import Traffic, mixture, sampled
-from gnomon.plan.units import DURATIONS, ONE
+from gnomon.plan.units import DURATIONS, ONE, show_duration
 from gnomon.records import Record
 from gnomon.records.plan import OVERALL, Gate, Plan, Test
 from gnomon.stats import planning
@@ -320,6 +320,9 @@ def notes(plan: Plan, known: Traffic, left_out: Sequence[str], *, alpha: float) 
     """What the rehearsal is, and what it is not."""
     wrong = "Wrong are promotions of a candidate at or beyond a limit, and rejections of an equal one"
     found = [f"{wrong}: at most {100 * alpha:g} % each, whatever is expected."]
+    if plan.truth is not None and any(gate.needs_truth for gate in plan.gates):
+        late = show_duration(plan.truth.expected_within_us)
+        found.append(f"Medians are request time of the trials that ended; truth takes up to {late} more.")
     if left_out:
         found.append(f"Left out, as no counts of one D are behind them: {', '.join(left_out)}.")
     if mixture(plan, known, OVERALL, "") is None:

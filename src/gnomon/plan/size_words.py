@@ -53,7 +53,9 @@ def warnings(plan: Plan, rows: Sequence[Sized], *, deadline: float | None, per_d
 
 def _late(rows: Sequence[Sized], deadline: float | None) -> Iterator[str]:
     for row in rows:
-        if row.state == "late":
+        if row.state == "late" and row.per_day == 0:
+            yield f"{row.gate} will be inconclusive in {row.cell}: the pilot saw nothing there that it counts."
+        elif row.state == "late":
             needs = "more than ten years" if row.sampling is None or row.sampling[1] is None else days(row.sampling[1])
             by = "" if deadline is None else f", the deadline is {days(deadline)}"
             yield f"{row.gate} will be inconclusive in {row.cell}: needs {needs}{by}."
@@ -109,17 +111,33 @@ def assumptions(plan: Plan, known: Traffic) -> Iterator[str]:
         rest = known.shares.get(f"{segment.name}={OTHER}", 0.0)
         if known.pilot is None and rest > 0:
             yield f"{segment.name}={OTHER} is taken to have what the named values leave: {percent(rest)}."
+        if not segment.labels:
+            yield f"The values of {segment.name} are found when the trial starts; the table has no rows for them yet."
+    yield from _of_the_traffic(plan, known)
+    yield from _of_the_gates(plan, known)
+
+
+def _of_the_traffic(plan: Plan, known: Traffic) -> Iterator[str]:
     if mixture(plan, known, OVERALL, "") is None:
         yield (
             "Which stratum requests are of is not known: all are taken at the lowest rate, the longest that it can "
             "take (--share stratum=NAME:5%)."
         )
-    elif plan.fork.strata is not None and len(set(plan.fork.rates.values())) > 1 and plan.segments:
+    elif (
+        plan.fork.strata is not None
+        and len(set(plan.fork.rates.values())) > 1
+        and any(each.of != plan.fork.strata.by for each in plan.segments)
+    ):
         yield "Cells that the strata are not made of are taken to hold the strata as the traffic does."
     if plan.unit.cluster is not None and known.pilot is None:
         yield "Each request is taken as a unit of its own; with unit.cluster it takes more requests (a pilot knows)."
     if plan.truth is not None and plan.truth.available and known.pilot is None:
         yield "Truth is taken to come for every request; where it does not, it takes more requests (a pilot knows)."
+
+
+def _of_the_gates(plan: Plan, known: Traffic) -> Iterator[str]:
+    if any(test.n_max is not None for test in plan.tests):
+        yield "Days of hybrid gates count their one test at the deadline; the units are those of the e-value alone."
     if any(gate.kind == "latency" and gate.ratio is not None for gate in plan.judged):
         measured = known.pilot is not None and any(seen.sigma for seen in known.pilot.tests.values())
         spread = "the pilot's" if measured else f"{SIGMA:g}"

@@ -215,6 +215,8 @@ def _derived(plan: Plan, by_cell: dict[str, float]) -> dict[str, float]:
 
 def _complete(segment: Segment, by_cell: dict[str, float], *, equal: bool) -> None:
     """Fill in what follows: nothing is left for the others, or all of what is left is `other`'s."""
+    if not segment.labels:  # its values are still to be found
+        return
     places = [f"{segment.name}={value}" for _, value in cells.cells_of(segment)]
     declared = [f"{segment.name}={label}" for label in segment.labels]
     total = sum(by_cell.get(cell, 0.0) for cell in places)

@@ -26,10 +26,22 @@ _FEW: Final = 20
 _FARTHEST: Final = 1000
 """Times the units so far: what lies farther away is not worth a date."""
 
+_FAR_US: Final = 3_650 * 86_400_000_000
+"""Ten years: what would take longer has no date."""
+
 _DAY_US: Final = 86_400_000_000
 
 Outlook = Literal[
-    "passed", "expected", "after_deadline", "not_growing", "too_early", "no_estimate", "failed", "not_needed", "over"
+    "passed",
+    "expected",
+    "after_deadline",
+    "not_growing",
+    "too_early",
+    "no_estimate",
+    "far",
+    "failed",
+    "not_needed",
+    "over",
 ]
 """`not_growing`: the evidence does not speak for the candidate; `over`: the verdict is final or sampling has ended."""
 
@@ -77,6 +89,8 @@ def _progress(verdict: Verdict, duration: Duration, test: TestResult) -> Progres
     wanted = _wanted(test, units)
     outlook = _outlook(verdict, test, units, wanted)
     when = _when(verdict, duration, test, units, wanted) if outlook == "expected" and wanted is not None else None
+    if when is not None and when > verdict.as_of_us + _FAR_US:
+        when, outlook = None, "far"
     if when is not None and duration.deadline_us is not None and when > verdict.started_us + duration.deadline_us:
         outlook = "after_deadline"
     return Progress(

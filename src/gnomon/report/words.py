@@ -163,6 +163,7 @@ _OUTLOOKS: Final[dict[Outlook, str]] = {
     "not_growing": "no date: the evidence does not grow",
     "too_early": "too early for a date",
     "no_estimate": "no date: there is no estimate",
+    "far": "in more than ten years",
     "failed": "fails",
     "not_needed": "no request fell here",
     "over": "ended without it",

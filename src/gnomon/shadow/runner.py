@@ -254,7 +254,7 @@ class Runner:
             self._in_flight += 1
             assert work.outgoing is not None
             work.call = self._callers[work.outgoing.arm].call(work.outgoing.request, partial(self._answered, work))
-            if self._twin is not None and self._twin(work.request):
+            if self._twin is not None and self._twin(work.request):  # not before: what is not called has none
                 work.twin_drawn = work.twin_open = True
                 self._twins.append(work)
         if self._queue.hungry and self._refilling is None and not self._stopping:
@@ -372,6 +372,7 @@ class Runner:
         """
         candidate = None if work.absent else work.observation
         blamed = None if candidate is None else _unread(candidate)
+        drawn = self._twin is not None and self._twin(work.request)
         twin = None if work.twin is None else _unread(work.twin)
         for ours, theirs, second in (
             (production, candidate, work.twin),
@@ -387,6 +388,7 @@ class Runner:
                     theirs,
                     late=work.late,
                     absent=work.absent or "",
+                    drawn=drawn,
                     twin=second,
                     customs=work.customs or (),
                 )

@@ -5,7 +5,7 @@ Use       import gnomon.stats as gs; gs.tango_interval(b=12, c=15, n=400). The e
 Promises  integers in, the same bits out, however the counts were gathered; no data is no evidence (e = 1, p = 1, an
           interval of all that is possible, or NoEstimate and why); nothing returned is NaN, and no e-value infinite
 Add here  one file for one family of methods, its source in the docstring, its check against an independent
-          computation in `tests/stats`, its line on the page, its error rate in `bench/simulate.py`
+          computation in `tests/stats`, its line on the page, its error rate in `bench/simulate`
 """
 
 from gnomon.stats.agreement import Kappa, cohen_kappa
