@@ -64,6 +64,13 @@ def test_a_date_after_the_deadline_says_so():
     assert words.outlook(found) == "about 2026-09-27, after the deadline"
 
 
+def test_truth_that_comes_after_the_deadline_is_not_late():
+    found = only(a_verdict(settling_us=9 * DAY), Duration(deadline_us=6 * DAY))
+
+    assert found.outlook == "expected"
+    assert found.estimated_us > reports.START + 6 * DAY
+
+
 @pytest.mark.parametrize(
     ("changes", "outlook", "said"),
     [

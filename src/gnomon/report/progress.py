@@ -91,7 +91,7 @@ def _progress(verdict: Verdict, duration: Duration, test: TestResult) -> Progres
     when = _when(verdict, duration, test, units, wanted) if outlook == "expected" and wanted is not None else None
     if when is not None and when > verdict.as_of_us + _FAR_US:
         when, outlook = None, "far"
-    if when is not None and duration.deadline_us is not None and when > verdict.started_us + duration.deadline_us:
+    if when is not None and duration.deadline_us is not None and _sampled(verdict, test, when) > duration.deadline_us:
         outlook = "after_deadline"
     return Progress(
         gate=test.gate,
@@ -108,6 +108,11 @@ def _progress(verdict: Verdict, duration: Duration, test: TestResult) -> Progres
         estimated_us=when,
         outlook=outlook,
     )
+
+
+def _sampled(verdict: Verdict, test: TestResult, when_us: int) -> int:
+    """Time from the start to the last request that is needed: the deadline ends sampling, and truth may come later."""
+    return when_us - max(0, verdict.as_of_us - test.cell.frontier_us) - verdict.started_us
 
 
 def _settled(test: TestResult) -> int:

@@ -65,7 +65,8 @@ def _one_arms(gate: Gate) -> str:
         return "share of the candidate's answers that refuse"
     if gate.kind == "error_rate":
         return "share of the candidate's calls that fail"
-    return f"the candidate's mean {gate.output}, percent of the scale"
+    what = f"error of {gate.output}" if gate.kind == "numeric" else gate.output
+    return f"the candidate's mean {what}, percent of the scale"
 
 
 def _difference(gate: Gate) -> str:
