@@ -101,7 +101,7 @@ bench-start: $(STAMP) ## Import, --help and gateway start: time and memory
 	$(BIN)/python bench/start.py
 
 simulate: $(STAMP) ## Long, seeded simulations of the statistical promises
-	$(BIN)/python bench/simulate.py
+	$(BIN)/python bench/simulate
 
 constraints: $(STAMP) ## Pin the versions that are installed now
 	$(BIN)/python -m pip freeze --exclude-editable | grep -v ' @ ' > constraints.txt

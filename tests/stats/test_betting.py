@@ -414,3 +414,176 @@ def test_an_equal_candidate_is_promoted_on_weighted_evidence_too() -> None:
     counts = sampled_strata(np.random.default_rng(25), (0.0, 0.0))[:, -1]
     passed = e_promote(counts, THREE * 2, [Claim(margin=0.04, disagreement=0.2)], [0.05] * 3 + [1.0] * 3) >= 20
     assert passed.mean() > 0.8
+
+
+# other bounds, grids and expectations --------------------------------------------------------------------------------
+
+
+@st.composite
+def bounded(draw) -> tuple[Claim, list[int]]:
+    """Any bounds and grid, a margin that fits, three expected outcomes; and the values a unit may take."""
+    grid = draw(st.integers(1, 60))
+    low, high = draw(st.integers(-2 * grid, -1)), draw(st.integers(1, grid))
+    margin = draw(st.floats(0, 0.9)) * -low / grid
+    inner = draw(st.integers(low, high))
+    chances = [draw(st.floats(0, 0.33)) for _ in range(3)]
+    outcomes = tuple(zip((low / grid, inner / grid, high / grid), chances, strict=True))
+    claim = Claim(
+        margin=margin,
+        disagreement=draw(st.floats(0, 1)),
+        top=high / grid,
+        bottom=low / grid,
+        grid=grid,
+        outcomes=outcomes if draw(st.booleans()) else (),
+    )
+    return claim, sorted({low, inner, high})
+
+
+@given(bounded(), st.floats(0, 1), st.floats(0, 1))
+@settings(max_examples=60, deadline=None)
+def test_with_any_bounds_the_mean_of_the_e_value_is_at_most_one_where_the_null_holds(case, share: float, side) -> None:
+    """Exact, over five units of a distribution whose mean is exactly -margin."""
+    claim, values = case
+    d = np.array(values) / claim.grid
+    under, over = (v for v in (d[d <= -claim.margin], d[d > -claim.margin]))
+    if not len(under) or not len(over):
+        return
+    low, high = under[int(side * (len(under) - 1))], over[-1]
+    weight = (-claim.margin - low) / (high - low) if high > low else 0.0
+    chance = np.zeros(len(values))
+    chance[list(d).index(high)] += weight
+    chance[list(d).index(low)] += 1 - weight
+    tables = [t for t in itertools.product(range(6), repeat=len(values)) if sum(t) == 5]
+    counts = np.array(tables, dtype=np.int64)
+    probability = multinomial.pmf(counts, 5, chance)
+    for function in (e_promote, e_reject):
+        assert float(probability @ function(counts, values, [claim])) <= 1 + 1e-9
+
+
+@given(bounded(), st.lists(st.integers(0, 10**5), min_size=3, max_size=3), st.sampled_from([0.05, 0.001]))
+@settings(deadline=None)
+def test_with_any_bounds_the_interval_is_inside_them_and_agrees_with_the_test(case, numbers, alpha: float) -> None:
+    claim, values = case
+    histogram = list(zip(values, numbers, strict=False))
+    counts, columns = tabulate([histogram])
+    lower = lower_bounds(counts, columns, [claim], alpha)[0]
+    upper = upper_bounds(counts, columns, [claim], alpha)[0]
+    assert claim.bottom <= lower <= upper + 1e-9
+    assert upper <= claim.top
+    e_up, e_down = one(e_promote, claim, histogram), one(e_reject, claim, histogram)
+    if not math.isclose(e_up, 1 / alpha, rel_tol=1e-6):
+        assert (lower > -claim.margin) == (e_up > 1 / alpha)
+    if not math.isclose(e_down, 1 / alpha, rel_tol=1e-6):
+        assert (upper < -claim.margin) == (e_down > 1 / alpha)
+
+
+@given(cases, st.floats(0.001, 0.2))
+@settings(max_examples=60, deadline=None)
+def test_the_end_of_an_interval_is_where_forty_halvings_of_it_end(case, alpha: float) -> None:
+    """The search is faster than halving, its answer is the same: recorded intervals recompute."""
+    claim, histogram = case
+    counts, values = tabulate([histogram])
+    for bounds, function, top, falling in (
+        (lower_bounds, betting._promoting, 1.0, True),
+        (upper_bounds, betting._rejecting, float(claim.top), False),
+    ):
+        low, high, weights = -1.0, top, function(claim)[1]
+        for _ in range(40):
+            middle = (low + high) / 2
+            wealth = weights.copy()
+            for (value,), number in zip(np.array(values)[:, None], counts[0], strict=True):
+                gain = (
+                    (value / 40 - middle) / (1 + middle) if falling else -(value / 40 - middle) / (claim.top - middle)
+                )
+                wealth += number * np.log1p(np.maximum(betting.KAPPAS * gain, -0.99))
+            excluded = wealth.max() + np.log(np.exp(wealth - wealth.max()).sum()) >= -math.log(alpha)
+            low, high = (middle, high) if excluded == falling else (low, middle)
+        found = bounds(counts, values, [claim], alpha)[0]
+        assert found == pytest.approx(low if falling else high, abs=4e-12)
+
+
+def test_rows_of_one_table_may_have_different_grids() -> None:
+    claims = [PLANNED, Claim(margin=0.02, disagreement=0.10, grid=1)]
+    counts, values = tabulate([[(-40, 9), (0, 385), (40, 6)], [(-1, 9), (0, 385), (1, 6)]])
+    for function in (e_promote, e_reject):
+        first, second = function(counts, values, claims)
+        assert first == second
+    for bound in (lower_bounds, upper_bounds):
+        first, second = bound(counts, values, claims, 0.05)
+        assert first == second
+    with pytest.raises(ValueError, match="D must be in"):
+        e_promote(counts[::-1], values, claims)
+
+
+def test_a_relative_claim_is_the_product_of_the_note() -> None:
+    """Section 1.5: R = 3/2, X = R 1[A] - 1[B]; 12 joint errors, 9 of production alone, 7 of the candidate alone."""
+    claim = betting.relative_claim(3, 2, rate=0.01, joint=0.006)
+    assert (claim.bottom, claim.grid, claim.margin, claim.top) == (-2 / 3, 120, 0.0, 1)
+    center = best_stake([(0.5, 0.006), (1.5, 0.004), (-1, 0.004)], 1)
+    expected = 0.0
+    for i, weight in enumerate(literal_weights(center)):
+        stake = 0.002 * (0.98 / 0.002) ** (i / 63)
+        expected += weight * (1 + stake * 0.5) ** 12 * (1 + stake * 1.5) ** 9 * (1 - stake) ** 7
+    histogram = [(40, 12), (120, 9), (-80, 7), (0, 972)]
+    assert one(e_promote, claim, histogram) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_candidate_with_half_the_relative_bound_passes_and_with_twice_it_is_rejected() -> None:
+    claim = betting.relative_claim(3, 2, rate=0.02, joint=0.01)
+    fewer, more = [(120, 150), (40, 150), (-80, 75), (0, 14_625)], [(40, 150), (120, 150), (-80, 750), (0, 13_950)]
+    assert one(e_promote, claim, fewer) > 20 > 1 > one(e_reject, claim, fewer)
+    assert one(e_reject, claim, more) > 20 > 1 > one(e_promote, claim, more)
+
+
+@pytest.mark.parametrize("bad", [{"num": 0}, {"den": 0}, {"joint": 0.02}, {"rate": 0.9}, {"joint": -0.1}])
+def test_a_relative_claim_that_cannot_be_is_refused(bad: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="ratio above 0"):
+        betting.relative_claim(**{"num": 3, "den": 2, "rate": 0.01, "joint": 0.006, **bad})
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"margin": 1.0},
+        {"margin": -0.1},
+        {"margin": 0.5, "bottom": -0.5},
+        {"top": 1.5},
+        {"grid": 0},
+        {"bottom": -math.inf},
+        {"outcomes": ((2.0, 0.1),)},
+        {"outcomes": ((1.0, -0.1),)},
+        {"outcomes": ((1.0, 0.7), (-1.0, 0.7))},
+    ],
+)
+def test_a_claim_that_cannot_be_is_refused(bad: dict) -> None:
+    with pytest.raises(ValueError, match=r"claim needs|expected outcomes"):
+        Claim(**{"margin": 0.02, "disagreement": 0.1, **bad})
+
+
+@given(st.lists(st.tuples(st.integers(-40, 40), st.floats(0.001, 1)), min_size=4, max_size=8))
+def test_the_stake_over_many_outcomes_is_the_one_that_grows_fastest(steps) -> None:
+    outcomes = [(x / 40, p) for x, p in steps]
+    worst = min(x for x, _ in outcomes)
+    found = betting.kelly(outcomes)
+    if sum(x * p for x, p in outcomes) <= 0:
+        assert found == 0
+    elif worst >= 0:
+        assert found == math.inf
+    else:
+        limit = -0.999999 / worst
+        growth = [
+            sum(p * math.log1p(s * x) for x, p in outcomes) for s in (found * 0.99, found, min(found * 1.01, limit))
+        ]
+        assert found <= limit
+        assert growth[1] >= max(growth[0], growth[2]) - 1e-12
+
+
+@given(st.floats(0.005, 0.2), st.floats(0.01, 0.5))
+def test_expected_outcomes_that_say_the_same_as_a_disagreement_tune_the_same_stakes(
+    margin: float, moved: float
+) -> None:
+    plain = Claim(margin=margin, disagreement=moved)
+    said = Claim(margin=margin, disagreement=moved, outcomes=((1.0, moved / 2), (-1.0, moved / 2)))
+    histogram = [(-40, 30), (0, 900), (40, 70)]
+    assert one(e_promote, said, histogram) == pytest.approx(one(e_promote, plain, histogram), rel=1e-9)
+    assert one(e_reject, said, histogram) == pytest.approx(one(e_reject, plain, histogram), rel=1e-9)

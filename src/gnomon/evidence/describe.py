@@ -15,7 +15,7 @@ from typing import Any, Final
 import ibis
 from msgspec import structs
 
-from gnomon.evidence import counts, rows
+from gnomon.evidence import counts, noise, rows
 from gnomon.evidence.engine import Engine
 from gnomon.evidence.losses import losses
 from gnomon.evidence.terms import TRUTH_NUMBER, TRUTH_TEXT
@@ -72,6 +72,7 @@ def describe(
             ledger=counts.sides(latest),
             sampling=counts.sampling(plan, latest),
             losses=losses(plan, read_rows, engine.connection, log_url=log_url),
+            noise=noise.floor(plan, pairs),
         )
 
 

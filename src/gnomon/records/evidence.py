@@ -116,8 +116,8 @@ class Evidence(Record, frozen=True, kw_only=True):
     rows: dict[str, int]
     """Rows read from each."""
     digest: str
-    """`files:` and the SHA-256 over the sorted lines `table sha256` of the contents of all pinned data files: one altered
-    byte changes it. Of an earlier program: 64 hex digits over the sorted rows of `comparisons` that were read."""
+    """`files:` and the SHA-256 over the sorted lines `table sha256` of all pinned data files' contents: one altered byte
+    changes it. Of an earlier program: 64 hex digits over the sorted rows of `comparisons` that were read."""
     cells: tuple[Cell, ...]
     """One for each test of the gates, then of the targets, in the plan's order."""
     lost_share_ppm: dict[str, int]
@@ -161,6 +161,20 @@ class Agreement(Record, frozen=True, kw_only=True):
     agree: int
     matrix: tuple[tuple[str, str, int], ...]
     """(production's value, candidate's value, pairs); rare values are folded into `other`."""
+
+
+class NoiseFloor(Record, frozen=True, kw_only=True):
+    """How often production agrees with its own twin, on pairs whose twin was drawn."""
+
+    output: str
+    cell: str
+    drawn: int
+    repeats: int
+    """Of them: the second answer looks like a cache's, and counts in neither number below."""
+    agree: int
+    """Production's second answer agrees with its first."""
+    candidate_agree: int
+    """On the same pairs: the candidate's answer agrees with production's first."""
 
 
 class Disagreement(Record, frozen=True, kw_only=True):
@@ -256,3 +270,5 @@ class Description(Record, frozen=True, kw_only=True):
     sampling: tuple[Sampling, ...] = ()
     """Every stratum that a copy can be of, in the plan's order."""
     losses: Losses | None = None
+    noise: tuple[NoiseFloor, ...] = ()
+    """By output and cell; empty without a twin."""

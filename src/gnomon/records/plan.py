@@ -161,8 +161,8 @@ class Segment(Record, frozen=True, kw_only=True):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Every declared value's name, without ``other``, ``missing`` and ``below``."""
-        if self.values:
+        """Every declared value's name, without ``other``, ``missing`` and ``below``; none before `top` is resolved."""
+        if self.values or not self.edges:
             return self.values
         shown = [f"{edge:g}" for edge in self.edges]
         return tuple(f"{low}-{high}" for low, high in zip(shown, [*shown[1:], "inf"], strict=True))
@@ -289,6 +289,19 @@ class Gate(Record, frozen=True, kw_only=True):
     @property
     def needs_truth(self) -> bool:
         return self.kind in TRUTH_KINDS
+
+    @property
+    def top(self) -> int:
+        """The largest D there can be: 0 where the candidate alone is measured, and D falls with each bad outcome."""
+        alone = self.kind in {"agreement", "latency", "precision"} or self.form == "at_most"
+        return 0 if alone and not self.against_twin else 1
+
+    @property
+    def bottom(self) -> float:
+        """The smallest D there can be: -1, but for a ratio of error rates."""
+        if self.kind == "error_rate" and self.ratio is not None:
+            return -self.ratio[1] / self.ratio[0]
+        return -1.0
 
 
 class Duration(Record, frozen=True, kw_only=True):

@@ -22,7 +22,7 @@ Assumes   units are independent within a cycle of traffic; D at most `top`; the 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -44,6 +44,9 @@ _PLANNED_SHARE: Final = 0.8  # of the mixture's weight; the rest is log-uniform 
 _BISECTIONS: Final = 40  # an end of an interval is a point of the grid of so many halvings
 _HALVINGS: Final = 60
 _CLOSE: Final = 1e-12  # a step of Newton's after which the next is far below the grid
+_BLOCK: Final = 128  # rows that are worked on together
+_FEW: Final = 8
+_NOTHING: Final = 1e-50  # a chance or a value under this is none
 _STEPS: Final = 25  # more than the search for an end of an interval ever needed
 
 Counts = NDArray[np.int64]
@@ -133,18 +136,19 @@ def tabulate_weighted(
 
 
 def e_promote(
-    counts: Counts, values: Sequence[int], claims: Sequence[Claim], weights: Sequence[float] | None = None
+    counts: Counts, values: Sequence[float], claims: Sequence[Claim], weights: Sequence[float] | None = None
 ) -> Floats:
     """E-values against mean D <= -margin, one for each row of counts. 1 without data, at most CAP.
 
-    `counts` has shape (tests, values), `values` are in steps of 1/grid of the row's claim, `claims` has one for each row or one for all,
-    `weights` has one in (0, 1] for each value; None: all are 1. ValueError for what cannot be counted or weighed so.
+    `counts` has shape (tests, values), `values` are in steps of 1/grid of the row's claim, `claims` has one for each
+    row or one for all, `weights` has one in (0, 1] for each value; None: all are 1. ValueError for what cannot be
+    counted or weighed so.
     """
     return _capped(_log_e(counts, values, claims, weights, _promoting))
 
 
 def e_reject(
-    counts: Counts, values: Sequence[int], claims: Sequence[Claim], weights: Sequence[float] | None = None
+    counts: Counts, values: Sequence[float], claims: Sequence[Claim], weights: Sequence[float] | None = None
 ) -> Floats:
     """E-values against mean D >= -margin, one for each row of counts. 1 without data, at most CAP.
 
@@ -155,7 +159,7 @@ def e_reject(
 
 def lower_bounds(
     counts: Counts,
-    values: Sequence[int],
+    values: Sequence[float],
     claims: Sequence[Claim],
     alpha: float,
     weights: Sequence[float] | None = None,
@@ -169,7 +173,7 @@ def lower_bounds(
 
 def upper_bounds(
     counts: Counts,
-    values: Sequence[int],
+    values: Sequence[float],
     claims: Sequence[Claim],
     alpha: float,
     weights: Sequence[float] | None = None,
@@ -193,14 +197,14 @@ def e_holm(e_values: Sequence[float], alpha: float) -> tuple[int, ...]:
 
 
 def kelly(outcomes: Sequence[tuple[float, float]]) -> float:
-    """The stake l >= 0 that maximises sum p log(1 + l x) over outcomes (x, p); 0 if there is none, infinite if nothing
-    can be lost.
+    """The stake l >= 0 that maximises sum p log(1 + l x) over outcomes (x, p); 0 if there is none.
 
-    Up to three outcomes the derivative's numerator is a polynomial of degree two, so the answer is a formula. Beyond,
-    it is halved a fixed number of times with nothing but sums, products and quotients, which are the same on every
-    machine: a search that ends a step away elsewhere would give weights that are no longer the sealed ones.
+    Infinite if nothing can be lost. Up to three outcomes the derivative's numerator is a polynomial of degree two, so
+    the answer is a formula. Beyond, it is halved a fixed number of times with nothing but sums, products and quotients,
+    which are the same on every machine: a search that ends a step away elsewhere would give weights that are no longer
+    the sealed ones.
     """
-    live = [(x, p) for x, p in outcomes if x != 0 and p > 0]
+    live = [(x, p) for x, p in outcomes if abs(x) > _NOTHING and p > _NOTHING]
     mean = sum(x * p for x, p in live)
     if mean <= 0:
         return 0.0
@@ -220,7 +224,7 @@ def kelly(outcomes: Sequence[tuple[float, float]]) -> float:
 
 def _halved(live: Sequence[tuple[float, float]]) -> float:
     """Where the derivative of the growth, which falls, crosses zero."""
-    low, high = 0.0, -1 / min(x for x, _ in live)
+    low, high = 0.0, -0.999999 / min(x for x, _ in live)  # a stake of all has no slope, and none is ever taken
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         slope = 0.0
@@ -237,10 +241,10 @@ Stakes = tuple[Floats, Floats]
 @lru_cache(maxsize=4096)
 def _promoting(claim: Claim) -> Stakes:
     """Stakes against mean D <= -margin, centred where the planned alternative grows fastest."""
-    return KAPPAS / (-claim.margin - claim.bottom), _log_weights(_planned_kappa(claim))
+    return KAPPAS / (-claim.margin - claim.bottom), log_weights(planned_kappa(claim))
 
 
-def _planned_kappa(claim: Claim) -> float | None:
+def planned_kappa(claim: Claim) -> float | None:
     """The planned alternative's best kappa; None where the plan itself expects the null to be true."""
     delta = claim.margin
     stake = kelly([(x + delta, p) for x, p in planned_outcomes(claim)])
@@ -267,10 +271,11 @@ def planned_outcomes(claim: Claim) -> tuple[tuple[float, float], ...]:
 @lru_cache(maxsize=4096)
 def _rejecting(claim: Claim) -> Stakes:
     """Stakes against mean D >= -margin, centred on a clear harm, because that is what must be found quickly."""
-    return -KAPPAS / (claim.top + claim.margin), _log_weights(_harm_kappa(claim))
+    return -KAPPAS / (claim.top + claim.margin), log_weights(harm_kappa(claim))
 
 
-def _harm_kappa(claim: Claim) -> float | None:
+def harm_kappa(claim: Claim) -> float | None:
+    """The best kappa against the harm that the reject side is tuned to."""
     delta = claim.margin
     stake = kelly([(-x - delta, p) for x, p in harm_outcomes(claim)])
     return stake * (claim.top + delta) if stake > 0 else None
@@ -298,7 +303,7 @@ def harm_outcomes(claim: Claim) -> tuple[tuple[float, float], ...]:
 def _harmed(claim: Claim) -> tuple[tuple[float, float], ...]:
     """The same of any expected distribution: gains half as often, losses as much more often as it takes."""
     gains = [(x, p / 2) for x, p in claim.outcomes if x > 0]
-    losses = [(x, p) for x, p in claim.outcomes if x < 0 and p > 0]
+    losses = [(x, p) for x, p in claim.outcomes if x < 0 and -x * p > _NOTHING]
     gained, lost = sum(x * p for x, p in gains), -sum(x * p for x, p in losses)
     worse = 2 * claim.margin if claim.top == 0 else max(3 * claim.margin, (2 * gained + lost) / 2)
     if not losses:
@@ -309,8 +314,8 @@ def _harmed(claim: Claim) -> tuple[tuple[float, float], ...]:
     return (*moved, (0.0, max(0.0, 1 - sum(p for _, p in moved))))
 
 
-def _log_weights(center: float | None) -> Floats:
-    """0.8 lognormal around the planned kappa, sd 0.7, and 0.2 log-uniform; log-uniform alone without a centre."""
+def log_weights(center: float | None) -> Floats:
+    """Log weights of KAPPAS: 0.8 lognormal around the centre, sd 0.7, and 0.2 log-uniform, or that alone."""
     uniform = np.full(len(KAPPAS), 1 / len(KAPPAS))
     if center is None:
         return np.asarray(np.log(uniform))
@@ -327,7 +332,7 @@ class _Table:
     """Rows of counts with what their claims say about them, checked. ValueError for what a claim says cannot be."""
 
     def __init__(
-        self, counts: Counts, values: Sequence[int], claims: Sequence[Claim], weights: Sequence[float] | None
+        self, counts: Counts, values: Sequence[float], claims: Sequence[Claim], weights: Sequence[float] | None
     ) -> None:
         """Each distinct claim is looked at once; rows point to theirs."""
         self.counts = counts
@@ -351,40 +356,52 @@ class _Table:
         if counts.min(initial=0) < 0 or (outside.any() and np.any(outside[self.of] & (counts > 0))):
             raise ValueError("counts must not be negative, and D must be in [bottom, top] of its claim")
 
-    def mixture(self, stakes: Callable[[Claim], Stakes]) -> tuple[Floats, Floats]:
-        """Scale and log weight of each stake, both of shape (distinct claims, stakes)."""
-        pairs = [stakes(claim) for claim in self.claims]
-        if not pairs:
-            return np.zeros((0, len(KAPPAS))), np.zeros((0, len(KAPPAS)))
-        return np.stack([scale for scale, _ in pairs]), np.stack([weights for _, weights in pairs])
+    def blocks(self) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+        """All rows, some at a time, so that what is computed of them fits a cache; and their claims.
+
+        Rows of one claim come together, and then that claim is given once; claims of a few rows come together too.
+        """
+        mixed: list[int] = []
+        for claim, rows in _groups(self.of).items():
+            if len(rows) < _FEW:
+                mixed += rows
+                continue
+            for at in range(0, len(rows), _BLOCK):
+                yield np.array(rows[at : at + _BLOCK], dtype=np.intp), np.array([claim], dtype=np.intp)
+        for at in range(0, len(mixed), _BLOCK):
+            some = np.array(mixed[at : at + _BLOCK], dtype=np.intp)
+            yield some, self.of[some]
+
+
+def _groups(of: NDArray[np.intp]) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = {}
+    for row, claim in enumerate(of.tolist()):
+        found.setdefault(claim, []).append(row)
+    return found
 
 
 def _log_e(
     counts: Counts,
-    values: Sequence[int],
+    values: Sequence[float],
     claims: Sequence[Claim],
     weights: Sequence[float] | None,
     stakes: Callable[[Claim], Stakes],
 ) -> Floats:
     """Log of the mixture, one for each row of counts; exactly 0 for a row without data."""
     table = _Table(counts, values, claims, weights)
-    scale, log_weights = table.mixture(stakes)
-    if table.rows == 0:
-        return np.zeros(0)
-    wealth = log_weights[table.of]
-    # Summed value by value, in ascending order, and not by a matrix product: BLAS adds in an order that depends on the
-    # shape, and a count of zero must change no bit. Rows without the value are left out, which changes none either.
-    for column, (value, weight) in enumerate(table.columns):
-        gain = _log1p(scale * (weight * (value / table.grid + table.margin))[:, None])
-        number = counts[:, column]
-        seen = np.flatnonzero(number)
-        if len(table.claims) == 1:
-            gain = np.broadcast_to(gain, wealth.shape)
-        if len(seen) == table.rows:
-            wealth += number[:, None] * (gain if len(table.claims) == 1 else gain[table.of])
-        elif len(seen):
-            wealth[seen] += number[seen, None] * (gain[seen] if len(table.claims) == 1 else gain[table.of[seen]])
-    result = _log_sum(wealth)
+    result = np.zeros(table.rows)
+    for rows, of in table.blocks():
+        part, margin, grid = counts[rows], table.margin[of], table.grid[of]
+        pairs = [stakes(table.claims[claim]) for claim in of.tolist()]
+        scale = np.stack([each for each, _ in pairs])
+        wealth = np.broadcast_to(np.stack([each for _, each in pairs]), (len(rows), len(KAPPAS))).copy()
+        # Summed value by value, in ascending order, and not by a matrix product: BLAS adds in an order that depends on
+        # the shape, and a count of zero must change no bit.
+        for column, (value, weight) in enumerate(table.columns):
+            number = part[:, column, None]
+            if number.any():
+                wealth += number * _log1p(scale * (weight * (value / grid + margin))[:, None])
+        result[rows] = _log_sum(wealth)
     result[counts.sum(axis=1) == 0] = 0.0
     return result
 
@@ -408,42 +425,48 @@ class _Curve:
     make kappa smaller, and a mixture of log-convex functions is log-convex. Against mean D >= m: the mirror image.
     """
 
-    def __init__(self, table: _Table, stakes: Callable[[Claim], Stakes], *, falling: bool) -> None:
-        self.log_weights = table.mixture(stakes)[1][table.of]
-        self.counts, self.columns, self.falling = table.counts, table.columns, falling
-        self.bottom, self.top, self.grid = table.bottom[table.of], table.top[table.of], table.grid[table.of]
+    def __init__(
+        self,
+        table: _Table,
+        rows: NDArray[np.intp],
+        stakes: Callable[[Claim], Stakes],
+        *,
+        falling: bool,
+    ) -> None:
+        """`rows`: the rows of the table that are asked about; they are counted from 0 here."""
+        of, part = table.of[rows], table.counts[rows]
+        self.falling, self.bottom, self.top = falling, table.bottom[of], table.top[of]
+        self.log_weights = np.stack([stakes(table.claims[claim])[1] for claim in of.tolist()])
+        used = np.flatnonzero(part.any(axis=0))
+        self.counts = part[:, used].astype(np.float64)
+        self.weights = np.array([table.columns[column][1] for column in used])
+        self.d = np.array([table.columns[column][0] for column in used]) / table.grid[of][:, None]
 
     def at(self, middle: Floats, rows: NDArray[np.intp], *, slope: bool = False) -> tuple[Floats, Floats]:
         """The log of the mixture at one m for each of the rows, and its derivative if it is asked for."""
         wealth, slopes = self.log_weights[rows], np.zeros((len(rows), len(KAPPAS)))
-        counts, bottom, top, grid = self.counts[rows], self.bottom[rows], self.top[rows], self.grid[rows]
-        for column, (value, weight) in enumerate(self.columns):
-            seen = np.flatnonzero(counts[:, column])
-            if not len(seen):
-                continue
-            every = len(seen) == len(rows)
-            pick: slice | NDArray[np.intp] = slice(None) if every else seen
-            d, m, number = value / grid[pick], middle[pick], counts[pick, column, None]
-            distance = weight * (d - m)
-            span = m - bottom[pick] if self.falling else top[pick] - m
-            gain = KAPPAS * (distance / span if self.falling else -distance / span)[:, None]
-            if every:
-                wealth += number * _log1p(gain)
-            else:
-                wealth[seen] += number * _log1p(gain)
+        counts, d = self.counts[rows], self.d[rows]
+        span = middle - self.bottom[rows] if self.falling else self.top[rows] - middle
+        distance = self.weights * (d - middle[:, None])
+        gains = distance / span[:, None] if self.falling else -distance / span[:, None]
+        if slope:
+            # of (D - m)/(m - bottom): (bottom - D)/(m - bottom)^2; of (m - D)/(top - m): (top - D)/(top - m)^2
+            ends = (self.bottom if self.falling else self.top)[rows]
+            turns = counts * self.weights * (ends[:, None] - d) / (span * span)[:, None]
+        for column in range(counts.shape[1]):
+            gain = np.maximum(KAPPAS * gains[:, column, None], -0.99)
+            wealth += counts[:, column, None] * np.log1p(gain)
             if slope:
-                # d/dm of (D - m)/(m - bottom) is -(D - bottom)/(m - bottom)^2, of (m - D)/(top - m) (top - D)/(top - m)^2
-                turn = (bottom[pick] - d if self.falling else top[pick] - d) * weight / (span * span)
-                slopes[pick] += number * (KAPPAS * turn[:, None] / np.maximum(1 + gain, 0.01))
+                slopes += turns[:, column, None] / (1 + gain)
         total = _log_sum(wealth)
         if not slope:
             return total, total
-        return total, np.asarray((np.exp(wealth - total[:, None]) * slopes).sum(axis=-1))
+        return total, np.asarray((np.exp(wealth - total[:, None]) * KAPPAS * slopes).sum(axis=-1))
 
 
 def _crossing(
     counts: Counts,
-    values: Sequence[int],
+    values: Sequence[float],
     claims: Sequence[Claim],
     weights: Sequence[float] | None,
     stakes: Callable[[Claim], Stakes],
@@ -451,49 +474,53 @@ def _crossing(
     *,
     falling: bool,
 ) -> Floats:
-    """The m at which the mixture crosses 1/alpha, on the side that is not excluded yet.
+    """The m at which the mixture crosses 1/alpha, on the side that is not excluded yet."""
+    table = _Table(counts, values, claims, weights)
+    result = np.zeros(table.rows)
+    for at in range(0, table.rows, _BLOCK):
+        rows = np.arange(at, min(at + _BLOCK, table.rows))
+        result[rows] = _solved(_Curve(table, rows, stakes, falling=falling), -math.log(alpha))
+    return result
+
+
+def _solved(curve: _Curve, needed: float) -> Floats:
+    """The crossings of one block.
 
     The answer is a point of the grid that halving [bottom, top] _BISECTIONS times ends on, so that it does not depend
     on the way to it. The way is Newton's, which a convex curve lets in from one side and never overshoots; the
     neighbouring points of the grid are tried, and where they do not enclose the crossing, halving goes on.
     """
-    table = _Table(counts, values, claims, weights)
-    if table.rows == 0:
-        return np.zeros(0)
-    curve, needed = _Curve(table, stakes, falling=falling), -math.log(alpha)
     start = curve.bottom
     # A rate's lower end is looked for up to 1 as well: verdicts that were recorded so must recompute.
-    end = np.maximum(curve.top, 1.0) if falling else curve.top
+    end = np.maximum(curve.top, 1.0) if curve.falling else curve.top
     low, high = _narrowed(curve, needed, start.copy(), end.copy())
     steps = (end - start) / 2.0**_BISECTIONS
-    first, last = np.zeros(table.rows), np.full(table.rows, 2.0**_BISECTIONS)
-    guess = np.clip(np.floor(((low if falling else high) - start) / steps), 0, last - 1)
-    every = np.arange(table.rows)
+    first, last = np.zeros(len(start)), np.full(len(start), 2.0**_BISECTIONS)
+    guess = np.clip(np.floor(((low if curve.falling else high) - start) / steps), 0, last - 1)
     for offset in (0.0, 1.0):
-        at = np.clip(guess + offset, 0, last)
+        at = guess + offset
         inside = np.flatnonzero((at > first) & (at < last))
-        _halve(curve, needed, start, steps, first, last, every[inside], at[inside])
+        _halve(curve, needed, (start, steps), (first, last), inside, at[inside])
     while len(rows := np.flatnonzero(last - first > 1)):
-        _halve(curve, needed, start, steps, first, last, rows, np.floor((first[rows] + last[rows]) / 2))
-    return np.asarray(start + (first if falling else last) * steps)
+        _halve(curve, needed, (start, steps), (first, last), rows, np.floor((first[rows] + last[rows]) / 2))
+    return np.asarray(np.minimum(start + (first if curve.falling else last) * steps, end))
 
 
 def _halve(
     curve: _Curve,
     needed: float,
-    start: Floats,
-    steps: Floats,
-    first: Floats,
-    last: Floats,
+    scale: tuple[Floats, Floats],
+    bracket: tuple[Floats, Floats],
     rows: NDArray[np.intp],
     at: Floats,
 ) -> None:
-    """Moves `first` or `last` of the rows to the points `at`."""
+    """Moves the lower or the upper end of the rows' brackets to the points `at`."""
     if not len(rows):
         return
+    start, steps = scale
     excluded = curve.at(start[rows] + at * steps[rows], rows)[0] >= needed
     up = excluded == curve.falling
-    first[rows[up]], last[rows[~up]] = at[up], at[~up]
+    bracket[0][rows[up]], bracket[1][rows[~up]] = at[up], at[~up]
 
 
 def _narrowed(curve: _Curve, needed: float, low: Floats, high: Floats) -> tuple[Floats, Floats]:
@@ -522,9 +549,7 @@ def _narrowed(curve: _Curve, needed: float, low: Floats, high: Floats) -> tuple[
 
 def _normal_guess(curve: _Curve, needed: float) -> Floats:
     """Where a normal approximation would have the crossing: a good place to start from, and no more than that."""
-    grid = curve.grid[:, None]
-    d = np.array([value for value, _ in curve.columns])[None, :] / grid
-    part = curve.counts * np.array([weight for _, weight in curve.columns])
+    d, part = curve.d, curve.counts * curve.weights
     total = np.maximum(part.sum(axis=1), 1e-9)
     mean = (part * d).sum(axis=1) / total
     variance = (part * (d - mean[:, None]) ** 2).sum(axis=1) / total + 1 / (total + 1)

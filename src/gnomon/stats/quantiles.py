@@ -31,25 +31,32 @@ Counts = NDArray[np.int64]
 SCAN_UNDER: Final = 1.2
 """The bound on the ratio under which the scan is sharper than two confidence sequences."""
 
+SCAN_SHARE: Final = 0.8
+"""The share of alpha for the bets of a scan; the rest is for the confidence sequence of production's quantile."""
+
+SCAN_SIDE: Final = 0.1
+"""The share of alpha for either side of that sequence."""
+
 _TUNED: Final = 9.0  # planned_n / r: the mixture is narrowest around there
 _BITS: Final = 9
-_SCAN: Final = 0.8  # share of alpha for the bets; the rest is for the confidence sequence of production's quantile
-_SIDE: Final = 0.1  # share of alpha for either side of that sequence
+_LEAST: Final = 1e-290  # of the posterior mass: less is too little to be accurate
 _TRINOMIAL: Final = (-1, 0, 1)
 
 
 def e_quantile_above(at_least: ArrayLike, n: ArrayLike, quantile: float, planned_n: float) -> Floats:
-    """Evidence against "the quantile is below x" from the number of X >= x among n. 1 without data; rises in the number.
+    """Evidence against "the quantile is below x" from the number of X >= x among n. Rises in the number.
 
-    Arrays of counts of any shape; ValueError for a number above n. `planned_n` is where the evidence is sharpest.
+    1 without data. Arrays of counts of any shape; ValueError for a number above n. `planned_n` is where the evidence is
+    sharpest.
     """
     return _evidence(at_least, n, quantile, planned_n, above=True)
 
 
 def e_quantile_below(over: ArrayLike, n: ArrayLike, quantile: float, planned_n: float) -> Floats:
-    """Evidence against "the quantile is above y" from the number of X > y among n. 1 without data; falls in the number.
+    """Evidence against "the quantile is above y" from the number of X > y among n. Falls in the number.
 
-    Arrays of counts of any shape; ValueError for a number above n. `planned_n` is where the evidence is sharpest.
+    1 without data. Arrays of counts of any shape; ValueError for a number above n. `planned_n` is where the evidence is
+    sharpest.
     """
     return _evidence(over, n, quantile, planned_n, above=False)
 
@@ -111,7 +118,7 @@ def next_edge(edge: int) -> int:
 
 
 def ratio_e(a: ArrayLike, b: ArrayLike, n: ArrayLike, quantile: float, planned_n: float) -> Floats:
-    """Evidence against "q_B > r q_A" from a[j] = #(A >= x_j) and b[j] = #(B > r x_j): is the ratio at most r?
+    """Evidence against "q_B > r q_A" from a[j] = #(A >= x_j) and b[j] = #(B > r x_j).
 
         e = 1/2 max over j of min( e_quantile_above(a[j]), e_quantile_below(b[j]) )
 
@@ -121,13 +128,15 @@ def ratio_e(a: ArrayLike, b: ArrayLike, n: ArrayLike, quantile: float, planned_n
     the minima is at most M_A + M_B, and half of it at most the mean of two e-processes.
 
     Edges are the last axis, the ones before are replicates; `n` has the shape of the replicates. Needs no assumption on
-    how A and B depend on each other. A quantile of A that may be infinite proves nothing: no finite edge is below it.
+    how A and B depend on each other.
+
+    The last edge must lie above every finite latency of A: where there is any evidence that q_A is above it, it is
+    taken as infinite, which is no pass.
     """
     first, second, number = _edges(a, b, n)
-    least = np.minimum(
-        e_quantile_above(first, number, quantile, planned_n), e_quantile_below(second, number, quantile, planned_n)
-    )
-    return np.asarray(np.where(number[..., 0] == 0, 1.0, least.max(axis=-1, initial=0.0) / 2))
+    above = e_quantile_above(first, number, quantile, planned_n)
+    best = np.minimum(above, e_quantile_below(second, number, quantile, planned_n)).max(axis=-1, initial=0.0)
+    return np.asarray(np.where((number[..., 0] == 0) | (above[..., -1] > 1), 1.0, best / 2))
 
 
 def ratio_e_reject(a: ArrayLike, b: ArrayLike, n: ArrayLike, quantile: float, planned_n: float) -> Floats:
@@ -161,19 +170,19 @@ def scan_e(
     sequence for it, wrong with a probability of at most alpha/5, is scanned, and the smallest evidence counts, times
     0.8: P(ever >= 1/alpha) <= alpha/5 + 4 alpha/5. For q_A in [x_j, x_{j+1}) the bet is on 1[A >= x_{j+1}] -
     1[B > r x_j], which is never above D. Under the first edge (unless it is 0) and above the last nothing is known
-    about the bucket, and where the sequence reaches there, there is no evidence: a quantile of A that may be infinite
-    is no pass. Not an e-process at other levels than alpha.
+    about the bucket, and where the sequence reaches there, there is no evidence: so let the last edge lie above every
+    finite latency of A; a quantile of A that may be infinite is no pass. Not an e-process at other levels than alpha.
     """
     first, second, number = _edges(a, b, n)
     edges, jointly = _scannable(x, both, first, second)
     next_a = np.concatenate([first[..., 1:], jointly[..., -1:]], axis=-1)  # beyond the last edge: no win is counted
     wins, losses = next_a - jointly, second - jointly
-    scanned, known = _production(edges, first, number, quantile, _SIDE * alpha, planned_n)
+    scanned, known = _production(edges, first, number, quantile, SCAN_SIDE * alpha, planned_n)
     evidence = _trinomial(e_promote, wins, losses, number, scanned, quantile)
-    return np.asarray(np.where(known & (number[..., 0] > 0), _SCAN * evidence, 1.0))
+    return np.asarray(np.where(known & (number[..., 0] > 0), SCAN_SHARE * evidence, 1.0))
 
 
-def scan_e_reject(
+def scan_e_reject(  # noqa: PLR0913  the arguments of scan_e and one more
     x: ArrayLike,
     a: ArrayLike,
     b: ArrayLike,
@@ -194,9 +203,9 @@ def scan_e_reject(
     edges, jointly = _scannable(x, cross, first, second)
     next_b = np.concatenate([second[..., 1:], jointly[..., -1:]], axis=-1)  # beyond the last edge: no loss is counted
     wins, losses = first - jointly, next_b - jointly
-    scanned, known = _production(edges, first, number, quantile, _SIDE * alpha / tests, planned_n)
+    scanned, known = _production(edges, first, number, quantile, SCAN_SIDE * alpha / tests, planned_n)
     evidence = _trinomial(e_reject, wins, losses, number, scanned, quantile)
-    return np.asarray(np.where(known & (number[..., 0] > 0), _SCAN * evidence, 1.0))
+    return np.asarray(np.where(known & (number[..., 0] > 0), SCAN_SHARE * evidence, 1.0))
 
 
 def _evidence(number: ArrayLike, n: ArrayLike, quantile: float, planned_n: float, *, above: bool) -> Floats:
@@ -209,15 +218,17 @@ def _evidence(number: ArrayLike, n: ArrayLike, quantile: float, planned_n: float
     prior_a, prior_b = u * r, quantile * r
     a, b = prior_a + m, prior_b + total - m
     share = special.betaincc if above else special.betainc
-    tiny = np.finfo(np.float64).tiny  # a mass that underflows is no evidence; its log must not be -inf - inf
+    mass = share(a, b, u)
     log_e = (
         special.betaln(a, b)
         - special.betaln(prior_a, prior_b)
-        + np.log(np.maximum(share(a, b, u), tiny))
+        + np.log(np.maximum(mass, _LEAST))
         - np.log(share(prior_a, prior_b, u))
         - m * np.log(u)
         - (total - m) * np.log1p(-u)
     )
+    # A mass that underflows has m/n far on the null's side, where every likelihood ratio of the mixture is below 1.
+    log_e = np.where(mass < _LEAST, -np.inf, log_e)
     e = np.minimum(np.exp(np.minimum(log_e, 700.0)), CAP)
     return np.asarray(np.where(total == 0, 1.0, e))
 
@@ -266,11 +277,11 @@ def _trinomial(
     assert callable(bet)
     evidence = np.full(wins.shape, np.inf)
     if len(counts):
-        evidence[scanned] = bet(counts, _TRINOMIAL, [_planned(quantile)])
+        evidence[scanned] = bet(counts, _TRINOMIAL, [scan_claim(quantile)])
     return np.asarray(evidence.min(axis=-1))
 
 
-def _planned(quantile: float) -> Claim:
+def scan_claim(quantile: float) -> Claim:
     """What the scan's stakes are tuned to: B exceeds r x half as often as A exceeds x, no margin."""
     u = 1 - quantile
     return Claim(margin=0.0, disagreement=u, difference=0.3 * u, grid=1)
