@@ -5,7 +5,7 @@ from msgspec import structs
 
 from gnomon import report
 from gnomon.decide import decide
-from gnomon.report import scales
+from gnomon.report import scales, words
 from tests.report import reports
 
 
@@ -44,7 +44,7 @@ def counts(gate):
         ("agreement:least", "1.0 %", "below 10 %", None),
         ("share:fraud:not_above", "+0.20 pp", "above −0.5 pp", ("90.0 %", "90.2 %")),
         ("error_rate", "+0.53 pp", "above 0 pp", ("10.0 %", "9.8 %")),
-        ("latency", "no data", "below 1.2 x", ("none", "none")),
+        ("latency", "no data", "below 1.2 x", ("none", "none")),  # its counts are elsewhere, and none are given
         ("recall:fraud", "+0.20 pp", "above −1 pp", ("90.0 %", "90.2 %")),
         ("precision:fraud", "+1.0 pp", "above −1 pp", ("69.0 %", "70.0 %")),
         ("loss", "+0.20 %", "above −2 %", None),
@@ -72,7 +72,7 @@ def test_every_interval_has_its_ends_in_order_and_holds_the_estimate(decided):
 
     for test in (*verdict.tests, *verdict.targets):
         if test.estimate is None:
-            assert scales.interval(gates[test.gate], test) == "none"
+            assert (scales.interval(gates[test.gate], test), words.nothing(test)) == ("none", "no estimate")
             continue
         assert test.lower <= test.estimate <= test.upper
         low, high = scales.interval(gates[test.gate], test).split(" to ")
