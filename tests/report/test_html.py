@@ -246,7 +246,7 @@ def test_the_order_is_verdict_gates_progress_time_agreement_latency_ledger_disag
     headings = (
         "CONTINUE", "What would change it:", "Gates All tests", "Targets Soft", "Progress The bar",
         "Evidence over time",
-        "What each test rests on", "Segments Pairs", "Agreement label", "Noise floor", "Latency From", "Ledger 15,790",
+        "What each test rests on", "Segments Pairs", "Agreement label", "Noise floor", "Latency 3 10", "Ledger 15,790",
         "Disagreements to look at", "Attempts Attempt 2", "How to check this report",
     )  # fmt: skip
     places = [text.index(heading) for heading in headings]

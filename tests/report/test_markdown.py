@@ -98,3 +98,28 @@ def test_escaped_text_is_shown_as_it_was_written(text):
 @given(st.text(alphabet=string.printable + "é漢", max_size=60))
 def test_escaped_text_stays_in_its_cell(text):
     assert tables(f"| a | b |\n| --- | --- |\n| {comment.escape(text)} | y |\n") == [[2, 2]]
+
+
+def test_why_there_is_no_estimate_targets_noise_and_attempts_are_in_the_comment():
+    text = shown(report.markdown(reports.every_kind()))
+
+    for sentence in (
+        "latency:p50 overall: No estimate: the candidate starts more than 1 s after production in 3.2 % of the pairs",
+        "precision:fraud overall: No interval: an interval of two ratios is not made.",
+        "Noise floor of label: production agrees with its own twin on 99.0 % of 400 pairs, the candidate with production on "
+        "95.2 %.",
+        "Attempt 2 against this production on these routes; shared over all attempts, alpha would be 0.76 % here",
+        "Targets (soft: reported, never blocking)",
+    ):
+        assert sentence in text
+    assert tables(report.markdown(reports.every_kind()))[:2] == [[9] * 19, [9] * 2]
+
+
+def test_while_a_trial_goes_on_the_last_date_is_in_the_comment_as_an_estimate():
+    made = reports.every_kind()
+    tests = tuple(test for test in made.verdict.tests if test.estimate is not None and test.result != "fail")
+    verdict = structs.replace(made.verdict, tests=tests, targets=())
+    built = report.build(reports.a_trial(), reports.a_plan(gates=made.declared.gates), verdict, made.description)
+
+    assert "Expected (an estimate): the last test, accuracy overall, about 2026-09-28." in shown(report.markdown(built))
+    assert "Expected" not in report.markdown(reports.promoted())

@@ -114,7 +114,7 @@ def interval(gate: Gate, test: TestResult) -> str:
     """The anytime interval, its ends in the order in which they are read."""
     low, high = (test.upper, test.lower) if one_armed(gate) else (test.lower, test.upper)
     if low is None and high is None:
-        return words.NO_DATA if test.no_estimate is None else "none"
+        return "none" if words.unestimated(test) else words.NO_DATA
     return " to ".join("open" if end is None else mean(gate, end) for end in (low, high))
 
 

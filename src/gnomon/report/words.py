@@ -114,12 +114,17 @@ def nothing(test: TestResult) -> str:
     """Why there is no number, in a few words."""
     if test.result == "pass":
         return "no request fell here"
-    return NO_DATA if test.no_estimate is None else "no estimate"
+    return NO_DATA if test.no_estimate is None or _empty(test) else "no estimate"
+
+
+def _empty(test: TestResult) -> bool:
+    """Nothing has settled: that there is no number needs no other reason."""
+    return not test.units and not test.cell.high
 
 
 def unestimated(test: TestResult) -> str:
-    """The recorded reason why there is no estimate or no interval, as a sentence; empty where there is none."""
-    if test.no_estimate is None:
+    """The recorded reason why there is no estimate or no interval, as a sentence; empty where nothing has come."""
+    if test.no_estimate is None or _empty(test):
         return ""
     what = "No estimate" if test.estimate is None else "No interval"
     return f"{what}: {_stopped(test.no_estimate)}"
