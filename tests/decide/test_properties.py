@@ -96,11 +96,15 @@ def test_any_counts_of_any_kind_give_one_of_the_words_and_sentences_without_nan(
 def test_no_data_never_passes_and_says_why_there_is_no_estimate(name: str, histogram: Histogram) -> None:
     gate = GATES[name]
     tail = NO_TAIL if gate.kind == "latency" and gate.ratio is not None else None
-    verdict = verdict_on(a_plan(gate), some_evidence(a_cell(histogram, gate=name, tail=tail, closed_tail=tail)))
+    cell = a_cell(histogram, gate=name, tail=tail, closed_tail=tail, waiting=3, seen=3)
+    verdict = verdict_on(a_plan(gate), some_evidence(cell))
     (test,) = verdict.tests
     assert verdict.verdict == "continue"
     assert (test.result, test.e_promote, test.e_reject, test.estimate) == ("inconclusive", 1.0, 1.0, None)
     assert test.no_estimate
+    unseen = verdict_on(a_plan(gate), some_evidence(structs.replace(cell, waiting=0, seen=0))).tests[0]
+    assert (unseen.result, unseen.no_estimate) == ("inconclusive", None)
+    assert unseen.reason.endswith(": no data")
 
 
 @given(st.data(), plain_names, st.integers(1, 1_000))

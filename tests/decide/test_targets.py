@@ -98,7 +98,7 @@ def test_precision_and_a_ratio_of_latencies_can_be_targets() -> None:
     cells = [
         a_cell(EQUAL),
         a_cell(flags, gate="precise", reference_low=flags, reference_high=flags),
-        a_cell((), gate="quick"),
+        a_cell((), gate="quick", seen=2),
     ]
     verdict = verdict_on(plan, some_evidence(*cells))
     assert [target.result for target in verdict.targets] == ["pass", "inconclusive"]

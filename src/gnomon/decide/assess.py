@@ -147,7 +147,7 @@ def _test(
         cell=row.cell,
         soft=soft,
         hybrid_p=now.hybrid_p,
-        no_estimate=now.no_estimate,
+        no_estimate=now.no_estimate if row.cell.seen else None,  # no data is no estimate that is missing
         production=nine(now.production),
         candidate=nine(now.candidate),
     )

@@ -44,7 +44,7 @@ class TestResult(Record, frozen=True, kw_only=True):
     hybrid_p: float | None = None
     """The one fixed-size test of a hybrid gate, at its sealed size; None: not declared, or not reached."""
     no_estimate: str | None = None
-    """Why there is no estimate, or no interval; None: there is one."""
+    """Why there is no estimate, or no interval; None: there is one, or nothing was seen at all."""
     production: float | None = None
     """Production's own rate, mean or quantile (microseconds), where the gate has one; weighted by sampling rates."""
     candidate: float | None = None
