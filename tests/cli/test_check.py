@@ -56,6 +56,16 @@ def test_json_has_the_table_and_the_rehearsal(run: Run, plan: Path) -> None:
     assert "rehearsing" not in done.err
 
 
+def test_names_are_printed_as_they_stand(run: Run, tmp_path: Path) -> None:
+    """Neither brackets nor colons mean anything to the terminal."""
+    strange = PLAN.replace("PT", '"[bold]"').replace("of: block", "of: fire")
+    (tmp_path / "plan.yaml").write_text(strange)
+    done = run("check", "plan.yaml", "--offline", "--rate", "3k/d", "--share", "equal")
+    assert done.code == 0, done.err
+    assert "country=[bold]" in done.out
+    assert "share:fire:not_above" in done.out
+
+
 def test_without_traffic_the_plan_is_explained_and_asked_for_it(run: Run, plan: Path) -> None:
     done = run("check", "plan.yaml", "--offline")
     assert done.code == 0

@@ -75,11 +75,11 @@ def written(folder: Path, exchanges: Sequence[dict[str, Any]], **ledger: int) ->
 def read(tmp_path: Path) -> Read:
     """What the pilot says of the plan, with its top-level keys replaced."""
 
-    def of(exchanges: Sequence[dict[str, Any]], *, drawn: int = 0, **changes: Any) -> Pilot:
+    def of(exchanges: Sequence[dict[str, Any]], *, drawn: int = 0, day: int = 10, **changes: Any) -> Pilot:
         trial = written(tmp_path, exchanges, **({"drawn": drawn, "seen": drawn} if drawn else {}))
         plan = load.from_document(DOCUMENT | changes)
         url = str(tmp_path / "data" / "trials" / trial.id / "log")
-        return pilot(plan, trial, load.from_document(DOCUMENT), url, now_us=START + 10 * DAY * SECOND)
+        return pilot(plan, trial, load.from_document(DOCUMENT), url, now_us=START + day * DAY * SECOND)
 
     return of
 
@@ -109,6 +109,11 @@ def test_each_test_has_its_units_and_its_outcomes(read: Read) -> None:
     assert dict(found.tests["error_rate overall"].histogram) == {-40: 10, 0: 990}
     assert next(seen.flagged for name, seen in found.tests.items() if name.startswith("share")) == 40
     assert found.tests["latency overall"].sigma == pytest.approx(0.472, rel=0.01)  # ln 3 / 2.326
+
+
+def test_how_often_the_arms_differ_is_known_before_any_truth(read: Read) -> None:
+    """The day after, truth may still come for everything."""
+    assert dict(read(rows(), day=1).tests["accuracy overall"].histogram) == {-40: 110, 0: 890}
 
 
 def test_a_lost_pair_is_no_disagreement(read: Read) -> None:

@@ -141,7 +141,9 @@ def test_weights_count_a_flag_by_its_traffic() -> None:
 def test_harm_inside_the_margin_is_an_alarm() -> None:
     verdict = on(flags(1_000, 9_000), flags(600, 9_400), precise(80_000))
     assert verdict.verdict == "promote"
-    assert verdict.reasons[1].startswith("Alarm: precision of fraud overall: the candidate is worse by at least ")
+    assert verdict.reasons[1].startswith(
+        "Alarm: precision of fraud overall: the candidate is worse than production (-4.0 pp),"
+    )
 
 
 @given(

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from gnomon.decide import assess
+from gnomon.decide.assess import assess_all
 from gnomon.decide.claims import claim, flagged_wrongly
 from gnomon.records.evidence import Histogram
 from gnomon.records.plan import Duration, Gate, Plan
@@ -216,3 +217,18 @@ def test_a_hybrid_gate_at_the_margin_passes_in_at_most_five_percent() -> None:
 def test_where_traffic_is_short_a_hybrid_gate_finds_more_equal_candidates_than_the_e_value_alone() -> None:
     hybrid, alone = (hybrid_passes([0.15, 0.70, 0.15], 150, n_max, seed=69).mean() for n_max in (3_000, None))
     assert hybrid >= alone + 0.1
+
+
+def test_production_against_itself_raises_an_alarm_in_at_most_five_percent_of_trials() -> None:
+    """Four tests together, 10 looks, 60 trials."""
+    rng, trials = np.random.default_rng(70), 60
+    places = [("overall", ""), *trials_of(3)]
+    plan, alarmed = a_plan(gate_of("accuracy", where=places)), 0
+    for _ in range(trials):
+        for look in rng.multinomial(150, [0.04, 0.92, 0.04], size=(10, 3)).cumsum(axis=0):
+            tables = [look.sum(axis=0), *look]
+            cells = [a_cell(three_cells(*row), at=place) for row, place in zip(tables, places, strict=True)]
+            if assess_all(plan, some_evidence(*cells), started_us=START).alarms:
+                alarmed += 1
+                break
+    assert at_most_alpha(alarmed / trials, trials)

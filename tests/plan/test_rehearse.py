@@ -103,6 +103,47 @@ def test_an_error_ratio_is_drawn_exactly_at_its_bound() -> None:
     assert (both + others) / (both + alone) == pytest.approx(1.5, rel=0.02)
 
 
+KINDS: dict[str, tuple[dict[str, Any], float]] = {
+    "accuracy": ({"of": "label", "better_than": "production"}, 0.0),
+    "agreement": ({"of": "label", "at_least": "90%"}, -0.1),
+    "share": ({"of": "fraud", "output": "label", "within": "1pp of production"}, -0.01),
+    "error_rate": ({"at_most": "2%"}, -0.02),
+    "recall": ({"of": "fraud", "output": "label", "no_worse_than": "production", "margin": "5pp"}, -0.05),
+    "loss": (
+        {
+            "output": "label", "costs": {"fraud": {"fine": 10}, "fine": {"fraud": 1}}, "otherwise": 10,
+            "no_worse_than": "production", "margin": "3%",
+        },
+        -0.03,
+    ),
+    "numeric": ({"of": "score", "scale": [0, 10], "no_worse_than": "production", "margin": "2%"}, -0.02),
+    "field": ({"of": ["label", "score"], "no_worse_than": "production", "margin": "3pp"}, -0.03),
+    "refusal_rate": (
+        {"of": "none", "output": "label", "no_worse_than": "production", "margin": "1pp"}, -0.01,
+    ),
+    "cost": ({"of": "score", "scale": [0, 100], "no_worse_than": "production", "margin": "2%"}, -0.02),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_gate_that_counts_is_rehearsed_at_its_limit(kind: str) -> None:
+    gate, limit = KINDS[kind]
+    plan = plan_of({kind: gate | {"where": "overall"}}, **QUICK)
+    known = known_of(plan, [*SHARES, *(["label=fraud:10%"] if kind == "recall" else [])], per_day=5000)
+    assert mean(drawn(plan, known, "margin"), "overall") == pytest.approx(limit, abs=0.0015)
+    found = rehearsed(plan, known, trials=60)
+    assert found.left_out == ()
+    assert all(each.promoted <= 0.05 + 3 * (0.05 * 0.95 / 60) ** 0.5 for each in found.cases if each.gate)
+
+
+def test_against_the_twin_only_what_the_twin_was_drawn_for_counts() -> None:
+    gate = {"of": "label", "no_worse_than": "production", "margin": "2pp", "where": "overall"}
+    plan = plan_of({"agreement": gate}, fork={"twin": "5%"})
+    found = drawn(plan, known_of(plan), "margin")
+    assert found.counts["overall"].sum() == pytest.approx(200 * 30 * 1000 * 0.05, rel=0.02)
+    assert mean(found, "overall") == pytest.approx(-0.02, abs=0.002)
+
+
 def test_the_same_seed_gives_the_same_rehearsal_and_another_one_does_not() -> None:
     plan = plan_of(accuracy(), **QUICK)
     known = known_of(plan)

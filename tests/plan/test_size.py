@@ -17,8 +17,8 @@ from gnomon.plan.outlook import units_per_request
 from gnomon.plan.sized import Sized, Sizing
 from gnomon.plan.traffic import Pilot, Seen
 from gnomon.records.plan import Plan
-from gnomon.stats import precision
-from gnomon.stats.betting import Claim
+from gnomon.stats import planning, precision
+from gnomon.stats.betting import Claim, planned_outcomes
 
 TEXT = """\
 gnomon: 1
@@ -227,6 +227,38 @@ def test_a_class_that_never_occurs_is_refused() -> None:
         sized(plan, pilot=a_pilot(none, f"{plan.gates[0].id} overall"))
     few = Seen(units=50, sampled=50, histogram=((0, 50),), grid=40, flagged=0)
     assert sized(plan, pilot=a_pilot(few, f"{plan.gates[0].id} overall")).tests[0].state == "reached"
+
+
+def test_a_cell_in_which_the_pilot_saw_nothing_that_counts_is_named() -> None:
+    recall = {"of": "fraud", "output": "label", "no_worse_than": "production", "margin": "5pp"}
+    seen = {
+        "recall overall": Seen(units=200, sampled=5000, histogram=((0, 200),), grid=40, flagged=200),
+        "recall country=FR": Seen(units=0, sampled=1000, histogram=(), grid=40, flagged=0),
+    }
+    plan = plan_of({"recall": recall | {"where": ["overall", "country=FR"]}})
+    pilot = a_pilot(seen["recall overall"], tests=seen, shares={"country=FR": 0.2})
+    sizing = sized(plan, pilot=pilot)
+    assert row(sizing).per_day == 40
+    assert sizing.warnings[0] == (
+        "recall will be inconclusive in country=FR: the pilot saw nothing there that it counts."
+    )
+
+
+def test_the_chance_after_the_planned_units_is_the_planned_one() -> None:
+    """The planner's two questions of one walk are each other's answer."""
+    (claim,) = forecast.claims(plan_of(accuracy()))
+    assert claim is not None
+    true = planned_outcomes(claim)
+    units = planning.promotion_units(claim, true, 20, (0.5, 0.8, 0.9))
+    chances = [planning.promotion_probability(each or 0, claim, true, 20) for each in units]
+    assert chances == pytest.approx([0.5, 0.8, 0.9], abs=1e-3)
+    harm = planning.moved(claim, -0.05)
+    assert harm is not None
+    assert sum(value * chance for value, chance in harm) == pytest.approx(-0.05)
+    found = [planning.rejection_probability(each, claim, harm, 20) for each in (100, 1000, 10_000)]
+    assert found == sorted(found)
+    assert found[-1] > 0.99
+    assert planning.rejection_probability(10_000, claim, true, 20) == 0
 
 
 def test_how_often_a_class_occurs_has_to_be_known_for_its_days() -> None:

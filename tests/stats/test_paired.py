@@ -16,7 +16,7 @@ cells = st.tuples(st.integers(0, 300), st.integers(0, 300), st.integers(0, 3_000
 
 
 def test_the_airway_example_of_fagerland_lydersen_and_laake() -> None:
-    """Table (1, 1; 7, 12). BMC Med. Res. Meth. 13:91 (2013): exact p .0703, mid-p .0391. Stat. Med. 33:2850 (2014): score
+    """Table (1, 1; 7, 12). BMC MRM 13:91 (2013): exact p .0703, mid-p .0391. Stat. Med. 33:2850 (2014): score
     interval -.517 to -.026, square-and-add -.507 to -.026."""
     assert gs.mcnemar_exact(1, 7).p == pytest.approx(0.0703, abs=5e-5)
     assert gs.mcnemar_midp(1, 7).p == pytest.approx(0.0391, abs=5e-5)

@@ -19,9 +19,9 @@ _STYLES = {"late": "bold yellow", "never": "bold red", "reached": "", "unknown":
 
 
 def console() -> Console:
-    """A terminal, or 100 columns where it is a file or a pipe."""
-    made = Console(highlight=False)
-    return made if made.is_terminal else Console(highlight=False, width=_WIDTH)
+    """A terminal, or 100 columns where it is a file or a pipe. What a plan's names look like means nothing to it."""
+    made = Console(highlight=False, markup=False, emoji=False)
+    return made if made.is_terminal else Console(highlight=False, markup=False, emoji=False, width=_WIDTH)
 
 
 def size(plan: Plan, sizing: Sizing) -> None:

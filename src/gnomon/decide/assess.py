@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gnomon.decide import hybrid, numbers, weighing, wording
+from gnomon.decide import alarms, hybrid, numbers, weighing, wording
 from gnomon.decide.claims import PPM
 from gnomon.decide.rows import Levels, Numbers, Row, digits, nine
 from gnomon.evidence import catches_all
@@ -39,11 +39,11 @@ def assess(plan: Plan, evidence: Evidence, *, started_us: int) -> tuple[TestResu
 def assess_all(plan: Plan, evidence: Evidence, *, started_us: int) -> Assessment:
     """The results of the gates, and of the targets, which are tested where every gate passes."""
     rows, found, tests = _gates(plan, evidence, started_us)
-    each = [wording.alarm(plan, row, now) for row, now, test in zip(rows, found, tests, strict=True) if _open(test)]
+    shown = alarms.alarms(plan, rows, found, plan.alpha_ppm / PPM)
     return Assessment(
         tests=tests,
         targets=_targets(plan, evidence, passes(plan, tests), started_us),
-        alarms=tuple(sentence for sentence in each if sentence is not None),
+        alarms=tuple(sentence for index, sentence in shown.items() if tests[index].result != "fail"),
     )
 
 
@@ -115,10 +115,6 @@ def _targets(plan: Plan, evidence: Evidence, tested: bool, started_us: int) -> t
 def _rows(plan: Plan, gates: Sequence[Gate], cells: Sequence[Cell]) -> list[Row]:
     tests = [(gate, test) for gate in gates for test in gate.tests]
     return [Row(gate, test, cell, weighing.parts(plan, cell)) for (gate, test), cell in zip(tests, cells, strict=True)]
-
-
-def _open(test: TestResult) -> bool:
-    return test.result != "fail"
 
 
 def _result(plan: Plan, row: Row, now: Numbers, started_us: int, *, shown: bool) -> Result:

@@ -1,6 +1,7 @@
 """The words of each kind of gate: what it looks at, what harm and its absence are called, what was counted."""
 
 from collections.abc import Callable
+from typing import Final
 
 from gnomon.decide import ratio, weighing
 from gnomon.decide.claims import PPM
@@ -54,8 +55,8 @@ def harm(gate: Gate, test: Test) -> str:
         return _ratio(gate, "more")
     if gate.top == 0 and gate.kind != "precision":
         return _limit(gate, test, "more")
-    if gate.form in _SIDES:
-        return f"{_SIDES[gate.form]} production's by more than {points(test.margin_ppm)}"
+    if gate.form in SIDES:
+        return f"{SIDES[gate.form]} production's by more than {points(test.margin_ppm)}"
     return "the candidate is worse" + (f" by more than {size(gate, test.margin_ppm)}" if test.margin_ppm else "")
 
 
@@ -65,14 +66,15 @@ def fine(gate: Gate, test: Test) -> str:
         return _ratio(gate, "less")
     if gate.top == 0 and gate.kind != "precision":
         return _limit(gate, test, "less")
-    if gate.form in _SIDES:
-        return f"not {_SIDES[gate.form]} production's by {points(test.margin_ppm)} or more"
+    if gate.form in SIDES:
+        return f"not {SIDES[gate.form]} production's by {points(test.margin_ppm)} or more"
     if test.margin_ppm == 0:
         return "the candidate is better"
     return f"the candidate is not worse by {size(gate, test.margin_ppm)} or more"
 
 
-_SIDES = {"not_above": "above", "not_below": "below"}
+SIDES: Final = {"not_above": "above", "not_below": "below"}
+"""What harm is, of a share."""
 
 
 def size(gate: Gate, ppm: int) -> str:
@@ -80,13 +82,6 @@ def size(gate: Gate, ppm: int) -> str:
     if gate.kind in _OF_SCALE:
         return f"{share(ppm)} {_OF_SCALE[gate.kind]}"
     return f"{ppm / PPM:g}" if gate.kind == "custom" else points(ppm)
-
-
-def found_size(gate: Gate, mean: float) -> str:
-    """A size that was found, with two digits: `1.0 pp`."""
-    if gate.kind in _OF_SCALE:
-        return f"{100 * mean:.2g} % {_OF_SCALE[gate.kind]}"
-    return f"{mean:.2g}" if gate.kind == "custom" else f"{100 * mean:.2g} pp"
 
 
 def counted(row: Row, now: Numbers) -> str:
@@ -111,10 +106,14 @@ def counted(row: Row, now: Numbers) -> str:
 
 def signed(row: Row) -> str:
     """The mean of D over at least one unit: `-1.2 pp`."""
-    mean = float(weighing.mean(row.parts) or 0)
-    if row.gate.kind in _OF_SCALE:
-        return f"{100 * mean:+.1f} % {_OF_SCALE[row.gate.kind]}"
-    return f"{mean:+.3f}" if row.gate.kind == "custom" else f"{100 * mean:+.1f} pp"
+    return sized(row.gate, float(weighing.mean(row.parts) or 0))
+
+
+def sized(gate: Gate, mean: float) -> str:
+    """A mean of D in the gate's own measure: `-1.2 pp`."""
+    if gate.kind in _OF_SCALE:
+        return f"{100 * mean:+.1f} % {_OF_SCALE[gate.kind]}"
+    return f"{mean:+.3f}" if gate.kind == "custom" else f"{100 * mean:+.1f} pp"
 
 
 def _rates(row: Row) -> str:

@@ -51,6 +51,11 @@ def numbers(plan: Plan, evidence: Evidence, rows: Sequence[Row], levels: Levels)
     return [_numbers(row, levels, lacks) for row in rows]
 
 
+def slower(row: Row, alpha: float) -> float | None:
+    """The lower end of the ratio at alpha; None: open."""
+    return _lower(row, row.cell.tail, alpha)
+
+
 def planned_pairs(quantile_ppm: int, min_units: int) -> int:
     """The number of pairs at which the evidence is sharpest: sealed with the plan, and no limit of any kind."""
     return max(min_units, _TUNED * PPM // (PPM - quantile_ppm))

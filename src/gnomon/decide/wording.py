@@ -31,23 +31,9 @@ def reason(plan: Plan, row: Row, now: Numbers, result: Result, *, promote_at: fl
     return f"{head}: {_missing(plan, row, now, promote_at, started_us)}; {numbers}{tail}"
 
 
-def alarm(plan: Plan, row: Row, now: Numbers) -> str | None:
-    """Harm that is shown and inside the margin, as far as this test alone can tell. No verdict rests on it."""
-    bound = row.gate.ratio
-    if row.is_latency_ratio and bound is not None:
-        if now.lower is None or now.lower <= 1 or now.blocked:
-            return None
-        shown = f"the candidate is slower than production, at least {now.lower:.3g} times"
-    elif (
-        row.test.margin_ppm == 0 or (row.gate.top == 0 and not row.is_precision) or now.upper is None or now.upper >= 0
-    ):
-        return None
-    elif row.gate.form in {"not_above", "not_below"}:
-        side = "above" if row.gate.form == "not_above" else "below"
-        shown = f"{side} production's by at least {kinds.found_size(row.gate, -now.upper)}"
-    else:
-        shown = f"the candidate is worse by at least {kinds.found_size(row.gate, -now.upper)}"
-    return f"Alarm: {subject(plan, row)}: {shown}, which is inside the margin"
+def alarm(plan: Plan, row: Row, harm: str, evidence: str) -> str:
+    """Harm that is shown, and not beyond the margin."""
+    return f"Alarm: {subject(plan, row)}: {harm}, which is inside the margin{f'; {evidence}' if evidence else ''}"
 
 
 def _shown(now: Numbers, promote_at: float) -> str:

@@ -126,8 +126,9 @@ def _of_segment(engine: Engine, pairs: Expr, segment: str, values: Sequence[str]
     counts = {value: sum(found.values()) for value, found in coarse["a"].items()}
     from_a = {each: latency_edge(_start(coarse["a"][each], shape.kept(counts[each]))) for each in counts}
     from_b = {each: _start(coarse["b"][each], shape.rank(counts[each]), infinite=True) for each in counts}
-    reach = _by_value(both, from_a)
-    slow = both.filter((both.a >= reach) | (both.over >= reach) | (both.b >= _by_value(both, from_b)))
+    # the candidate is over num/den times x from (num x) // den + 1 on
+    from_b = {each: min(from_b[each], from_a[each] * shape.num // shape.den + 1) for each in counts}
+    slow = both.filter((both.a >= _by_value(both, from_a)) | (both.b >= _by_value(both, from_b)))
     slow = engine.keep(slow.select("value", "a", "b", a_edge=edge(slow.a), b_edge=edge(slow.b), over=edge(slow.over)))
     joint: dict[str, list[tuple[int, int, int]]] = {}
     by_arm: dict[str, dict[str, dict[int, int]]] = {}

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 Expr = Any
 
 _COUNTED = ("paired", "expired")
+_DIFFERING = frozenset({"accuracy", "field", "loss"})
+"""Gates that need truth where the arms differ, and nowhere else."""
 
 
 def pilot(plan: Plan, trial: Trial, theirs: Plan, log_url: str, *, now_us: int) -> Pilot:
@@ -41,13 +43,9 @@ def pilot(plan: Plan, trial: Trial, theirs: Plan, log_url: str, *, now_us: int) 
         if days is None:
             raise NotFound(f"--pilot {trial.id} has no traffic in its log; name a trial that ran, or give --rate")
         common, notes = _common(plan, theirs)
-        evidence = gather(
-            common, snapshot, first_epoch=trial.first_epoch, as_of_us=now_us, started_us=trial.registered_us
-        )
         seen: dict[str, Seen] = {}
         places = [(gate, test) for gate in common.judged for test in gate.tests]
-        for (gate, test), cell in zip(places, evidence.cells, strict=True):
-            _, sampled = evidence.sampled.get(test.cell, (0, 0))
+        for (gate, test), cell, (_, sampled) in zip(places, *_cells(common, trial, snapshot, now_us), strict=True):
             flagged = log.flagged(gate) if gate.kind == "share" and test.segment == OVERALL else None
             seen[key(test)] = _seen(gate, cell, sampled, flagged, log)
         drawn = log.drawn()
@@ -61,6 +59,25 @@ def pilot(plan: Plan, trial: Trial, theirs: Plan, log_url: str, *, now_us: int) 
             tests=seen,
             notes=tuple(notes),
         )
+
+
+def _cells(plan: Plan, trial: Trial, snapshot: "Snapshot", now_us: int) -> tuple[list[Cell], list[tuple[int, int]]]:
+    """The cell of each test, and lost and sampled exchanges of it.
+
+    That two arms differ is known without truth. Where only that waits for truth, what has not come is taken as overdue:
+    a log that is read up to its first disagreement would say that the arms hardly ever differ.
+    """
+    waits_us = plan.truth.expected_within_us if plan.truth is not None else 0
+    now, later = (
+        gather(plan, snapshot, first_epoch=trial.first_epoch, as_of_us=as_of_us, started_us=trial.registered_us)
+        for as_of_us in (now_us, now_us + waits_us + 1)
+    )
+    gates = [gate for gate in plan.judged for _ in gate.tests]
+    cells = [
+        after if gate.kind in _DIFFERING else before
+        for gate, before, after in zip(gates, now.cells, later.cells, strict=True)
+    ]
+    return cells, [now.sampled.get(test.cell, (0, 0)) for gate in plan.judged for test in gate.tests]
 
 
 def _common(plan: Plan, theirs: Plan) -> tuple[Plan, list[str]]:

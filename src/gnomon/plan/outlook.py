@@ -25,6 +25,9 @@ POWERS: Final = (0.5, 0.8, 0.9)
 SIGMA: Final = 0.6
 """Standard deviation of the logarithm of a latency, where no pilot measured it."""
 
+ENOUGH: Final = 100
+"""Exchanges of a pilot from which on it says something that none of them was of a class."""
+
 _UNPLANNED: Final = 1.85  # nats that a mixture without a plan costs (statistics of the first passage)
 _OFF: Final = math.log(2) ** 2 / (2 * 0.7**2)  # and stakes that are twice what would be best, on top
 
@@ -173,7 +176,8 @@ def units_per_request(plan: Plan, known: Traffic, gate: Gate, test: Test) -> flo
         said = known.classes.get((gate.output or "", gate.label or ""))
         if said is not None:
             return drawn * said
-        return drawn * seen.units / seen.sampled if seen else None
+        looked = known.looked(test)
+        return None if looked is None or looked.sampled < ENOUGH else drawn * looked.units / looked.sampled
     if seen is not None and seen.sampled:
         return drawn * min(1.0, seen.units / seen.sampled)
     return drawn

@@ -14,7 +14,7 @@ from typing import Final
 
 from gnomon.errors import GnomonError
 from gnomon.plan import size_words as words
-from gnomon.plan.outlook import POWERS, Counts, Forecast, forecast, kept
+from gnomon.plan.outlook import ENOUGH, POWERS, Counts, Forecast, forecast, kept
 from gnomon.plan.sized import Load, Sized, Sizing, Three
 from gnomon.plan.traffic import Traffic, mean_rate, mixture
 from gnomon.plan.units import DURATIONS, ONE
@@ -22,7 +22,6 @@ from gnomon.records.plan import OVERALL, Gate, Plan, Test
 from gnomon.stats.betting import Claim
 
 _LONGEST: Final = 3_660.0  # days: longer than this is never
-_ENOUGH: Final = 100  # exchanges of a pilot from which on it says something that none of them was of a class
 
 
 def size(plan: Plan, known: Traffic, claims: Sequence[Claim | None], *, price: float | None = None) -> Sizing:
@@ -74,7 +73,7 @@ def refuse(plan: Plan, known: Traffic) -> None:
         seen = next((known.looked(test) for test in gate.tests if test.segment == OVERALL), None)
         if said == 0:
             found.append(f"{gate.id} is about {gate.label}, of which --share says that it is 0% of the traffic")
-        elif said is None and seen is not None and seen.flagged == 0 and seen.sampled >= _ENOUGH:
+        elif said is None and seen is not None and seen.flagged == 0 and seen.sampled >= ENOUGH:
             found.append(f"{gate.id} is about {gate.label}, of which the pilot saw none in {seen.sampled:,} exchanges")
     if found:
         raise GnomonError(
@@ -106,7 +105,7 @@ def _sized(
 ) -> Sized:
     test, share = each.test, known.share(each.test)
     requests = None if not each.per_request else _whole(_three(each.units, 1 / each.per_request))
-    sampling = None if not each.per_day else _sampling(plan, each, each.per_day, deadline)
+    sampling = None if each.per_day is None or not share else _sampling(plan, each, each.per_day, deadline)
     labels = None
     if each.labels_each is not None:
         labels = _whole(_three(each.units, each.labels_each))
@@ -164,6 +163,8 @@ def _sampling(plan: Plan, each: Forecast, per_day: float, deadline: float | None
 
 def _closed(plan: Plan, units: Counts, per_day: float) -> Three:
     """Days of sampling until so many units stand on closed cycles."""
+    if per_day == 0:
+        return None, None, None
     half, most, nearly = (None if each is None else _ends(plan, each / per_day) for each in units)
     return half, most, nearly
 

@@ -53,7 +53,9 @@ def warnings(plan: Plan, rows: Sequence[Sized], *, deadline: float | None, per_d
 
 def _late(rows: Sequence[Sized], deadline: float | None) -> Iterator[str]:
     for row in rows:
-        if row.state == "late":
+        if row.state == "late" and row.per_day == 0:
+            yield f"{row.gate} will be inconclusive in {row.cell}: the pilot saw nothing there that it counts."
+        elif row.state == "late":
             needs = "more than ten years" if row.sampling is None or row.sampling[1] is None else days(row.sampling[1])
             by = "" if deadline is None else f", the deadline is {days(deadline)}"
             yield f"{row.gate} will be inconclusive in {row.cell}: needs {needs}{by}."
@@ -121,7 +123,11 @@ def _of_the_traffic(plan: Plan, known: Traffic) -> Iterator[str]:
             "Which stratum requests are of is not known: all are taken at the lowest rate, the longest that it can "
             "take (--share stratum=NAME:5%)."
         )
-    elif plan.fork.strata is not None and len(set(plan.fork.rates.values())) > 1 and plan.segments:
+    elif (
+        plan.fork.strata is not None
+        and len(set(plan.fork.rates.values())) > 1
+        and any(each.of != plan.fork.strata.by for each in plan.segments)
+    ):
         yield "Cells that the strata are not made of are taken to hold the strata as the traffic does."
     if plan.unit.cluster is not None and known.pilot is None:
         yield "Each request is taken as a unit of its own; with unit.cluster it takes more requests (a pilot knows)."

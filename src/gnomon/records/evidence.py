@@ -116,8 +116,8 @@ class Evidence(Record, frozen=True, kw_only=True):
     rows: dict[str, int]
     """Rows read from each."""
     digest: str
-    """`files:` and the SHA-256 over the sorted lines `table sha256` of the contents of all pinned data files: one altered
-    byte changes it. Of earlier programs: 64 hex digits over the sorted rows of `comparisons` that were read."""
+    """`files:` and the SHA-256 over the sorted lines `table sha256` of all pinned files' contents: one altered byte
+    changes it. Of an earlier program: 64 hex digits over the sorted rows of `comparisons` that were read."""
     cells: tuple[Cell, ...]
     """One for each test of the gates, then of the targets, in the plan's order."""
     lost_share_ppm: dict[str, int]

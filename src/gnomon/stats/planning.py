@@ -12,7 +12,7 @@ it costs: 0.75 when the truth is the plan, 1.85 without a plan.
 Source    first passage: Cox & Miller, The Theory of Stochastic Processes, 1965, section 5.7 (the inverse Gaussian law);
           growth rate: Kelly 1956; that it predicts the q50, q80 and q90 of the gates within 10 %: tests/stats and
           bench/simulate
-Assumes   units independent; approximate for tests that end after a few dozen units
+Assumes   units independent; tests that end after a dozen events are predicted up to a fifth too early
 """
 
 import math
