@@ -103,7 +103,7 @@ def items(plan: Plan, bodies: list[dict[str, Any]], chance: random.Random, *, be
         score = int.from_bytes(hashlib.sha256(content).digest()[:2], "big") / 32768 - 1
         first = answered(body, "3.3.2", round(score, 4), time_us, chance)
         second = answered(body, "fair-1", round(score + chance.gauss(0, 0.2), 5), time_us, chance)
-        row = compared.row(request, first, second, late=False)
+        (row,) = compared.rows(request, first, second, late=False)
         yield Item(number, number, request, first, Result(second, row))
 
 

@@ -13,11 +13,11 @@ import json
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from gnomon import __version__, clock
 from gnomon.errors import IntegrityError, StateError, Unreachable
-from gnomon.plan import check, load, seal
+from gnomon.plan import check, load, seal, top
 from gnomon.promote import pause as pauses
 from gnomon.promote import switch
 from gnomon.records.facts import Reading
@@ -33,7 +33,9 @@ if (
 ):  # arrow, ibis and charts cost a second to import: each stands where it is used, so that a rollback is quick
     from gnomon.log.read import Snapshot
     from gnomon.log.truths import TruthImport
-    from gnomon.report import Report
+    from gnomon.records.frames import Request
+    from gnomon.report import Attempt, Report
+    from gnomon.report.history import History
 
 Say = Callable[[str], None]
 _WRITTEN_US = 2_000_000
@@ -43,18 +45,21 @@ _WRITTEN_US = 2_000_000
 # 0 -----------------------------------------------------------------------------------------------------------------
 
 
-def register(settings: Settings, state: State, path: Path, *, say: Say) -> tuple[Trial, Plan]:
-    """Seal the plan in `path`, or continue its trial.
+def register(
+    settings: Settings, state: State, path: Path, *, say: Say, document: dict[str, Any] | None = None
+) -> tuple[Trial, Plan]:
+    """Seal the plan in `path`, or continue its trial. `document`: the same with the names of its `top` segments.
 
     Raises PlanError with all problems; Unreachable when a model of a new trial does not answer. On a trial that goes
     on, a dead model is only said: production has to be served as soon as it is back.
     """
     loaded = load.read(path)
+    if document is not None:
+        loaded = load.Loaded(document, load.from_document(document, name=str(path)), path)
     sealed = seal.seal(loaded.document)
     named = [trial for trial in state.trials() if trial.name == loaded.plan.trial]
     goes_on = bool(named) and max(named, key=lambda trial: trial.number).digest == sealed.digest
-    endpoints = check.call_endpoints(loaded.plan, ca_file=settings.ca_file)
-    dead = [endpoint.message for endpoint in endpoints if not endpoint.ok]
+    dead = dead_models(settings, loaded.plan)
     if dead and not goes_on:
         raise Unreachable("\n".join(dead))
     for message in dead:
@@ -71,9 +76,21 @@ def register(settings: Settings, state: State, path: Path, *, say: Say) -> tuple
     return trial, loaded.plan
 
 
+def dead_models(settings: Settings, plan: Plan) -> list[str]:
+    """A line for each model that does not answer."""
+    return [each.message for each in check.call_endpoints(plan, ca_file=settings.ca_file) if not each.ok]
+
+
 def plan_of(trial: Trial) -> Plan:
     """The plan as it was sealed."""
-    return load.from_document(json.loads(trial.document))
+    return load.from_document(json.loads(trial.document), sealed=True)
+
+
+def logged_requests(settings: Settings, trial: Trial, limit: int) -> "list[Request]":
+    """The newest requests in a trial's log, at most `limit`, as far as their bodies are still there."""
+    from gnomon.log import read
+
+    return read.requests(settings.log_url(trial.id), limit)
 
 
 # 4 -----------------------------------------------------------------------------------------------------------------
@@ -86,6 +103,16 @@ def import_truths(settings: Settings, trial: Trial, source: Path | str) -> "Trut
     return truths.import_truths(plan_of(trial), settings.log_url(trial.id), source, now_us=clock.now_us())
 
 
+def import_labels(settings: Settings, trial: Trial, plan: Plan, content: bytes, kind: str) -> "TruthImport":
+    """The same for what came over HTTP: `kind` is csv, jsonl or parquet."""
+    from gnomon.log import truth_files, truths
+
+    assert kind in get_args(truth_files.Format)
+    form: truth_files.Format = cast("truth_files.Format", kind)
+    url = settings.log_url(trial.id)
+    return truths.import_content(plan, url, content, form, name="http", now_us=clock.now_us())
+
+
 # 5 -----------------------------------------------------------------------------------------------------------------
 
 
@@ -95,7 +122,8 @@ def look(settings: Settings, state: State, trial: Trial) -> Verdict:
 
     snapshot = read.snapshot(settings.log_url(trial.id))
     now_us = clock.now_us()
-    return _judge(trial, snapshot, _readings(state, trial, as_of_us=now_us), as_of_us=now_us, program=__version__)
+    readings = _readings(state, trial, as_of_us=now_us)
+    return _judge(trial, snapshot, readings, as_of_us=now_us, program=__version__, attempt=trial.attempt)
 
 
 def _readings(state: State, trial: Trial, *, as_of_us: int) -> tuple[Reading, ...]:
@@ -109,7 +137,14 @@ def _readings(state: State, trial: Trial, *, as_of_us: int) -> tuple[Reading, ..
 
 
 def _judge(
-    trial: Trial, snapshot: "Snapshot", identities: tuple[Reading, ...], *, as_of_us: int, program: str
+    trial: Trial,
+    snapshot: "Snapshot",
+    identities: tuple[Reading, ...],
+    *,
+    as_of_us: int,
+    program: str,
+    attempt: int,
+    digest: Literal["files", "rows"] = "files",
 ) -> Verdict:
     """The verdict that these tables give at that time: of the sealed plan, and of nothing else."""
     import duckdb
@@ -127,11 +162,24 @@ def _judge(
             as_of_us=as_of_us,
             started_us=started_us,
             identities=identities,
+            digest=digest,
         )
     except duckdb.Error as error:
-        reason = str(error).splitlines()[0]
-        raise IntegrityError(f"the log of {trial.id} cannot be read, a file of it is damaged: {reason}") from error
-    return decide(plan, evidence, trial=trial.id, plan_digest=trial.digest, started_us=started_us, program=program)
+        raise _damaged(trial, error) from error
+    return decide(
+        plan,
+        evidence,
+        trial=trial.id,
+        plan_digest=trial.digest,
+        started_us=started_us,
+        program=program,
+        attempt=attempt,
+    )
+
+
+def _damaged(trial: Trial, error: Exception) -> IntegrityError:
+    reason = str(error).splitlines()[0]
+    return IntegrityError(f"the log of {trial.id} cannot be read, a file of it is damaged: {reason}")
 
 
 def record_look(settings: Settings, state: State, trial: Trial) -> Verdict:
@@ -179,6 +227,8 @@ def verify(settings: Settings, state: State, trial: Trial, verdict: Verdict, pla
         _readings(state, trial, as_of_us=verdict.as_of_us),
         as_of_us=verdict.as_of_us,
         program=verdict.program,
+        digest="files" if verdict.digest.startswith("files:") else "rows",
+        attempt=verdict.attempt,
     )
     different = recompute.differences(verdict, again)
     if different:
@@ -194,7 +244,7 @@ def _verify_file(state: State, trial: Trial, plan_path: Path | None) -> None:
         if plan_path is None:
             return  # the sealed plan is in the state database; its file may be gone
         raise IntegrityError(f"{path} is not there; leave --plan out to verify by the sealed copy")
-    digest = seal.seal(load.read(path).document).digest
+    digest = seal.seal(top.filled(load.read(path, sealed=True).document, json.loads(trial.document))).digest
     if digest == trial.digest:
         return
     later = [
@@ -213,6 +263,8 @@ def _verify_file(state: State, trial: Trial, plan_path: Path | None) -> None:
 
 def build_report(settings: Settings, state: State, trial: Trial, verdict: Verdict) -> "Report":
     """All that the report shows of one verdict."""
+    import duckdb
+
     from gnomon import report
     from gnomon import status as status_now
     from gnomon.evidence import describe
@@ -220,19 +272,59 @@ def build_report(settings: Settings, state: State, trial: Trial, verdict: Verdic
 
     plan = plan_of(trial)
     log_url = settings.log_url(trial.id)
-    snapshot = read.snapshot(log_url, verdict.versions)
+    try:
+        snapshot = read.snapshot(log_url, verdict.versions)
+        description = describe.describe(
+            plan, snapshot, log_url=log_url, first_epoch=trial.first_epoch, started_us=trial.registered_us
+        )
+    except IntegrityError as error:
+        raise IntegrityError(
+            f"the verdict of {trial.id} cannot be reported, what it rests on is not in the log as it was: {error}; "
+            f"put the log back from a copy, or look at what is there now: gnomon decide {trial.id}"
+        ) from error
+    except duckdb.Error as error:
+        raise _damaged(trial, error) from error
     return report.build(
         trial,
         plan,
         verdict,
-        describe.describe(
-            plan, snapshot, log_url=log_url, first_epoch=trial.first_epoch, started_us=trial.registered_us
-        ),
+        description,
         pauses=tuple(state.pauses(trial.id)),
         tax=status_now.tax(settings.trial_dir(trial.id) / "counters"),
         probes=status_now.probes(settings, trial),
         identities=_readings(state, trial, as_of_us=verdict.as_of_us),
+        history=_history(state, trial),
+        attempts=_attempts(state, trial, plan),
     )
+
+
+def _history(state: State, trial: Trial) -> "History":
+    """The looks that were kept, thinned where there are very many."""
+    from gnomon.report import history
+
+    numbers = state.verdict_numbers(trial.id)
+    shown = history.thinned(numbers)
+    return history.history(state.verdicts(trial.id, shown), left_out=len(numbers) - len(shown))
+
+
+def _attempts(state: State, trial: Trial, plan: Plan) -> "tuple[Attempt, ...]":
+    """Every candidate against the same production on the same routes."""
+    from gnomon.report import Attempt, shared_alpha
+
+    found = []
+    for each in state.attempts(trial.id):
+        last = state.last_verdict(each.id)
+        found.append(
+            Attempt(
+                number=each.attempt,
+                trial=each.id,
+                candidate=str(json.loads(each.document)["candidate"]["version"]),
+                registered_us=each.registered_us,
+                verdict=last[1].verdict if last else None,
+                shared_alpha=shared_alpha(plan.alpha_ppm / 1e6, each.attempt),
+            )
+        )
+    return tuple(found)
 
 
 # 6 -----------------------------------------------------------------------------------------------------------------

@@ -3,17 +3,21 @@
 Add here  a built-in: one row in BUILTINS, its file, its test
 """
 
+import hashlib
+import inspect
+import sys
 from collections.abc import Callable
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from gnomon.errors import GnomonError
 from gnomon.ports import Comparator, ModelProtocol
 from gnomon.records.plan import Output
 
-Kind = Literal["comparators", "protocols"]
+Kind = Literal["comparators", "protocols", "gates"]
 
 BUILTINS: Final[dict[Kind, dict[str, str]]] = {
     "comparators": {
@@ -25,6 +29,7 @@ BUILTINS: Final[dict[Kind, dict[str, str]]] = {
         "json": "gnomon.protocols.json:Json",
         "open_inference": "gnomon.protocols.open_inference:OpenInference",
     },
+    "gates": {},
 }
 
 
@@ -46,6 +51,46 @@ def protocol(name: str) -> ModelProtocol:
     return made
 
 
+def gate(function: str) -> tuple[Callable[..., Any], str]:
+    """The function of a custom gate, and the SHA-256 (64 hex digits) of the source file in which it is defined.
+
+    `function` is `module:function`, or the name of an installed entry point of `gnomon.gates`.
+
+    Raises GnomonError when it cannot be imported, is no function, or has no source file.
+    """
+    made = _imported(function) if ":" in function else _load("gates", function)
+    if not callable(made):
+        raise GnomonError(f"{function} is no function, it is {type(made).__name__}; name a function of a pair")
+    return made, _source_digest(made, function)
+
+
+def _imported(function: str) -> Any:  # noqa: ANN401  whatever stands there
+    """What stands at `module:function`. A module's code may raise anything, `SystemExit` too."""
+    module, _, attributes = function.partition(":")
+    try:
+        found: Any = import_module(module)
+    except (Exception, SystemExit) as error:
+        raise GnomonError(
+            f"{function} cannot be imported: {error!r}; install it, or put its folder into PYTHONPATH"
+        ) from error
+    for attribute in attributes.split("."):
+        if not hasattr(found, attribute):
+            raise GnomonError(f"{function} cannot be imported: {module} has no {attribute or 'name after the colon'}")
+        found = getattr(found, attribute)
+    return found
+
+
+def _source_digest(made: Callable[..., Any], function: str) -> str:
+    """Where it is defined, and not where it is named: a module may only pass on what another one holds."""
+    of = made if hasattr(made, "__module__") and isinstance(made.__module__, str) else type(made)
+    try:
+        path = inspect.getsourcefile(sys.modules[of.__module__])
+        content = Path(path or "").read_bytes()
+    except (KeyError, TypeError, OSError):
+        raise GnomonError(f"{function} has no source file that could be digested; write it in Python") from None
+    return hashlib.sha256(content).hexdigest()
+
+
 def names(kind: Kind) -> tuple[str, ...]:
     """Every name there is, built-ins first."""
     installed = sorted(point.name for point in entry_points(group=f"gnomon.{kind}"))
@@ -61,7 +106,7 @@ def _load(kind: Kind, name: str) -> Callable[..., Any]:
     if not found:
         there = names(kind)
         near = get_close_matches(name, there, n=2)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there is {', '.join(there)}"
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there is {', '.join(there) or 'none'}"
         raise GnomonError(f"no {kind[:-1]} is named {name!r}; {hint}")
     if len(found) > 1:
         where = ", ".join(sorted(point.value for point in found))

@@ -38,6 +38,79 @@ class WrongShape(ReadError):
     outcome: Outcome = "wrong_shape"
 
 
+class CannotCompare(ValueError):
+    """An exchange of which no rows can be made. It is set aside as a lost pair; the words quote nothing of it."""
+
+
+class Message(Protocol):
+    """A request, or an arm's answer, as a custom gate sees it."""
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """Those that were captured: lower-case name and value, in their order."""
+
+    @property
+    def body(self) -> bytes:
+        """Without its content coding. Raises Unreadable for one that cannot be undone."""
+
+    @property
+    def json(self) -> Any:  # noqa: ANN401  whatever JSON can hold
+        """The body as JSON, read when it is asked for. Raises Unreadable for what is none."""
+
+
+class AskedMessage(Message, Protocol):
+    """The request."""
+
+    @property
+    def method(self) -> str:
+        """Such as POST."""
+
+    @property
+    def target(self) -> str:
+        """Path and query, as they came."""
+
+
+class AnswerMessage(Message, Protocol):
+    """An arm's answer; both arms of a pair answered with a status below 400."""
+
+    @property
+    def status(self) -> int:
+        """Of HTTP."""
+
+    @property
+    def latency_us(self) -> int:
+        """From the first byte of the request to the last one of the answer."""
+
+
+class Pair(Protocol):
+    """What a custom gate is asked about: one request, and what both arms answered."""
+
+    @property
+    def request(self) -> AskedMessage:
+        """As the client sent it."""
+
+    @property
+    def production(self) -> AnswerMessage:
+        """What the user got."""
+
+    @property
+    def candidate(self) -> AnswerMessage:
+        """What the candidate would have said."""
+
+
+class CustomGate(Protocol):
+    """A gate of one's own. It has a process to itself, so that it may fail or hang and costs no more than its number.
+
+    It should depend on the pair alone: a pair may be asked about again after a restart.
+    """
+
+    def __call__(self, pair: Pair) -> float:
+        """In [-1, 1], positive where the candidate is better.
+
+        Anything else, an exception, and nothing within two seconds is no number: the worst case, in both directions.
+        """
+
+
 class ModelProtocol(Protocol):
     """How model traffic is read."""
 
@@ -46,6 +119,19 @@ class ModelProtocol(Protocol):
 
     def read_answer(self, selector: Selector, answer: Answer) -> Any:  # noqa: ANN401  whatever JSON can hold
         """The value at `selector`.
+
+        Raises Unreadable or WrongShape.
+        """
+
+
+class Batched(Protocol):
+    """A protocol that has batches in other places than a body: tensors with a first dimension."""
+
+    def batch_of_request(self, selector: Selector, request: Request) -> Any:  # noqa: ANN401  a list, or MISSING
+        """The elements at `selector` along their first dimension, or MISSING. Never raises for what a client sent."""
+
+    def batch_of_answer(self, selector: Selector, answer: Answer) -> list[Any]:
+        """The elements at `selector` along their first dimension.
 
         Raises Unreadable or WrongShape.
         """

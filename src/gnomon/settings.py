@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -53,7 +53,12 @@ class Settings(BaseSettings):
 
     data: Path = Field(Path(".gnomon"), description="Folder of state, logs and queues; mode 0700.")
     listen: Address = Field("127.0.0.1:8080", description="Where clients reach the gateway.")
-    admin: Address = Field("127.0.0.1:8081", description="Health, readiness and metrics.")
+    admin: Address = Field("127.0.0.1:8081", description="Health, readiness, metrics and labels.")
+    token: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="Who sends ground truth to /labels of the admin port must have it. none: nobody may.",
+    )
     gateways: int = Field(1, ge=1, le=64, description="Gateway processes on the shared socket.")
     state: str | None = Field(
         None, description="SQLAlchemy URL of the state database; default: SQLite in the data folder."
@@ -220,7 +225,8 @@ def load() -> Settings:
         for problem in error.errors():
             key = ".".join(str(part) for part in problem["loc"])
             place = f"GNOMON_{key.upper()}" if f"GNOMON_{key.upper()}" in os.environ else f"{FILE} {key}"
-            lines.append(f"  {place}  {problem['msg']}, found {problem['input']!r}")
+            found = "" if key == "token" else f", found {problem['input']!r}"  # a secret is not repeated
+            lines.append(f"  {place}  {problem['msg']}{found}")
         raise GnomonError("settings are wrong:\n" + "\n".join(lines)) from error
     except ValueError as error:  # a file that is not TOML
         raise GnomonError(f"{FILE} cannot be read: {error}") from error

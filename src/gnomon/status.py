@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gnomon import clock
+from gnomon import clock, schedule
 from gnomon.errors import GnomonError
 from gnomon.records import counters, slices
 from gnomon.records.counters import Counters
@@ -73,10 +73,19 @@ def status(settings: Settings, state: State, trial: Trial, plan: Plan, *, runner
             "age_s": None if facts.oldest_us is None else max(0.0, (now_us - facts.oldest_us) / 1e6),
             "in_flight": facts.in_flight,
         },
+        "twins": None
+        if facts is None or facts.twins is None
+        else {**msgspec.to_builtins(facts.twins), "made": facts.twins.made},
         "identities": msgspec.to_builtins(state.identities(trial.id)),
         "problems": [*([damage] if damage else []), *(() if facts is None else facts.problems)],
         "tax": msgspec.to_builtins(tax(settings.trial_dir(trial.id) / "counters")),
         "probes": msgspec.to_builtins(found),
+        "comparison_lag_s": None
+        if facts is None
+        else (0.0 if facts.oldest_us is None else max(0.0, (now_us - facts.oldest_us) / 1e6)),
+        "progress": schedule.progress(
+            plan, None if last is None else last[1], started_us=trial.registered_us, now_us=now_us
+        ),
         "watermark_us": watermark,
         "watermark_lag_s": lag,
         "verdict": None if last is None else {"verdict": last[1].verdict, "sentence": last[1].sentence},

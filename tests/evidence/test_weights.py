@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from gnomon.evidence import gather
 from gnomon.records.evidence import AtRate, Cell
 from gnomon.records.plan import OTHERWISE, OVERALL, Duration, Plan, Selector, Unit
 from gnomon.records.process import PROBE_EPOCH
@@ -160,7 +159,7 @@ def test_a_state_that_there_is_not_is_an_anomaly_and_no_evidence(tmp_path: Path)
     assert evidence.anomalies == ("1 exchanges of the log are in a state that there is not: dropped",)
 
 
-def test_probes_enter_no_cell_no_count_and_no_digest(tmp_path: Path) -> None:
+def test_probes_enter_no_cell_and_no_count_but_their_own(tmp_path: Path) -> None:
     """They carry the rates of no plan, too."""
     probes = [
         fails(2, "candidate", epoch=PROBE_EPOCH, probability=0, stratum="probe"),
@@ -170,9 +169,10 @@ def test_probes_enter_no_cell_no_count_and_no_digest(tmp_path: Path) -> None:
     alone = a_log(tmp_path / "alone", a_plan(a_gate("error_rate", where=EVERYWHERE)), rows, watermark=9)
     beside = a_log(tmp_path / "beside", alone.plan, [*rows, *probes], watermark=9)
     beside.flush(watermark=9, epoch=PROBE_EPOCH, instance="gateway-0", seen=50, passed=40, unaccounted=7, shed__bug=3)
-    one, two = (gather(log.plan, log, first_epoch=1, as_of_us=START, started_us=START) for log in (alone, beside))
+    one, two = (log.gather(digest="rows") for log in (alone, beside))
     assert one.cells == two.cells
     assert (one.ledger, one.sampled, one.digest) == (two.ledger, two.sampled, two.digest)
+    assert (one.probes, two.probes) == (0, 1)
     assert one.anomalies == two.anomalies == ()
     assert two.rows["comparisons"] == 2
 

@@ -182,9 +182,10 @@ class TrialLog:
         row["time_us"] = START + (watermark if time is None else time) * SECOND
         self.append("ledger", [row | {"state": state.replace("__", ":"), "count": n} for state, n in counts.items()])
 
-    def gather(self, *, as_of: int = 0, plan: Plan | None = None) -> Evidence:
+    def gather(self, *, as_of: int = 0, plan: Plan | None = None, **changes: Any) -> Evidence:
         """A look `as_of` seconds after START."""
-        return gather(plan or self.plan, self, first_epoch=1, as_of_us=START + as_of * SECOND, started_us=START)
+        times = {"as_of_us": START + as_of * SECOND, "started_us": START}
+        return gather(plan or self.plan, self, first_epoch=1, **times, **changes)
 
 
 def a_log(
@@ -200,7 +201,7 @@ def a_log(
     log.append("comparisons", rows)
     log.append("truths", truths)
     last = max((row["time_us"] for row in rows), default=START)
-    states = [row["state"] for row in rows if row["epoch"] == 1]
+    states = [row["state"] for row in rows if row["epoch"] == 1 and not row.get("instance")]
     counts = {"received": len(states), "paired": states.count("paired"), "expired": states.count("expired")}
     counts |= {state: states.count(state) for state in states if state.startswith("guarded:")}
     log.flush(watermark=(last - START) // SECOND + 1 if watermark is None else watermark, **counts)

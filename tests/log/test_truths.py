@@ -4,13 +4,14 @@ import io
 import json
 import sys
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from gnomon.errors import GnomonError, NotFound
 from gnomon.log import read
-from gnomon.log.truths import import_truths
+from gnomon.log.truths import import_truths, wanted_outputs
 from tests.log.builders import BY_ID, PLAN, log_comparisons
 
 
@@ -168,3 +169,42 @@ def test_a_file_with_a_mistake_imports_nothing_and_says_where(url, load, content
 def test_a_missing_file(url, tmp_path):
     with pytest.raises(NotFound, match=r"none\.csv"):
         import_truths(PLAN, url, tmp_path / "none.csv", now_us=1)
+
+
+def with_policy(policy):
+    return msgspec.structs.replace(PLAN, truth=msgspec.structs.replace(PLAN.truth, policy=policy))
+
+
+def test_where_the_last_truth_counts_an_old_value_is_news_again(url, load):
+    plan = with_policy("last")
+    load("transaction_id,label\nk1,spam\n", "a.csv", plan=plan, now_us=1)
+    load("transaction_id,label\nk1,ham\n", "b.csv", plan=plan, now_us=2)
+    again = load("transaction_id,label\nk1,spam\n", "a.csv", plan=plan, now_us=3)
+    assert (again.rows, again.contradicting, again.repeated) == (1, 1, False)
+    rows = read.column(url, "truths", ["value", "imported_us"]).sort_by("imported_us").to_pylist()
+    assert [row["value"] for row in rows] == ['"spam"', '"ham"', '"spam"']
+    same = load("transaction_id,label\nk1,spam\n", "a.csv", plan=plan, now_us=4)
+    assert (same.rows, same.doubled) == (0, 1)
+
+
+def test_where_contradictions_are_errors_the_file_is_refused_whole(url, load):
+    plan = with_policy("error")
+    load("transaction_id,label\nk1,spam\nk2,ham\n", "a.csv", plan=plan)
+    wanted = (
+        r'b\.csv says that label of k1 is "ham", the log says "spam" \(and 1 more\); '
+        r"the plan's truth\.policy is error: nothing was imported; take these rows out"
+    )
+    with pytest.raises(GnomonError, match=wanted):
+        load("transaction_id,label\nk1,ham\nk2,spam\nk3,ham\n", "b.csv", plan=plan, now_us=2)
+    assert held(url) == {"k1": '"spam"', "k2": '"ham"'}
+    assert load("transaction_id,label\nk1,spam\nk3,ham\n", "c.csv", plan=plan, now_us=3).rows == 1
+
+
+def test_truth_is_wanted_for_what_targets_and_fields_look_at():
+    accuracy = next(gate for gate in PLAN.gates if gate.kind == "accuracy")
+    field = msgspec.structs.replace(accuracy, kind="field", output=None, outputs=("label", "score"))
+    latency = msgspec.structs.replace(accuracy, kind="latency", output=None)
+    only_target = msgspec.structs.replace(PLAN, gates=(latency,), targets=(field,))
+    assert [output.name for output in wanted_outputs(only_target)] == ["label", "score"]
+    without = msgspec.structs.replace(PLAN, gates=(accuracy,), targets=())
+    assert [output.name for output in wanted_outputs(without)] == [accuracy.output]

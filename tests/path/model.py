@@ -1,6 +1,7 @@
 """A small real model server for the tests: uvicorn, one JSON route, and the behaviour its arguments say.
 
 python model.py PORT NAME [--wrong RATE] [--wrong-in COUNTRY=RATE] [--broken RATE] [--text] [--echo] [--tls PEM]
+                [--noisy RATE]
 """
 
 import argparse
@@ -37,6 +38,8 @@ def make_app(options):
             rate = float(per_country.get(request.get("country"), options.wrong))
             truth = share(key) < 0.5
             label = truth if share(options.name + key) >= rate else not truth
+            if dict(scope["headers"]).get(b"x-gnomon-shadow") and share("noise" + key) < options.noisy:
+                label = not label
             said = {"label": "bad" if label else "good", "by": options.name}
             answer = json.dumps(said | ({"echo": request} if options.echo else {})).encode()
             if share("broken" + options.name + key) < options.broken:
@@ -57,6 +60,7 @@ if __name__ == "__main__":
     parser.add_argument("--wrong", type=float, default=0.0)
     parser.add_argument("--wrong-in", action="append", default=[])
     parser.add_argument("--broken", type=float, default=0.0)
+    parser.add_argument("--noisy", type=float, default=0.0, help="how often a shadow call gets the other answer")
     parser.add_argument("--delay", type=float, default=0.0)
     parser.add_argument("--text", action="store_true")
     parser.add_argument("--echo", action="store_true", help="repeat the request in the answer")

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,6 +16,7 @@ import trustme
 from gnomon.plan import check, load
 from gnomon.records.plan import Plan
 from tests.plan.builders import DOCUMENT, FORKED, FORKED_TEXT, LEFT_OUT, PATH, TEXT, edited
+from tests.plan.every_kind import KINDS
 
 PLAN = load.parse(TEXT, PATH).plan
 FORKED_PLAN = load.parse(FORKED_TEXT, PATH).plan
@@ -214,7 +216,7 @@ def test_a_plan_without_truth_says_that_correctness_is_not_measured() -> None:
 def test_who_is_copied_and_what_of_it_is_kept_is_said_in_sentences() -> None:
     sentences = check.explain(FORKED_PLAN)
     start = next(index for index, sentence in enumerate(sentences) if sentence.startswith("Which model production is"))
-    assert sentences[start - 1] == (
+    assert sentences[2] == (
         "The candidate is version 2.0 at http://127.0.0.1:9002; it is called for a share by stratum of POST /predict, "
         "GET /models, as the request comes."
     )
@@ -314,3 +316,201 @@ def test_what_is_redacted_and_decided_by_is_said() -> None:
 def test_with_one_rate_a_shared_coin_means_all_or_none() -> None:
     plan = load.from_document(edited(("fork",), {"sticky": "query:user"}, of=FORKED))
     assert "Requests with the same query:user share one coin: all of them are copied, or none." in check.explain(plan)
+
+
+def notes(document: dict[str, Any]) -> list[str]:
+    return [each.removeprefix("Note: ") for each in check.explain(load.from_document(document)) if "Note: " in each]
+
+
+def test_every_kind_of_gate_is_explained_in_a_sentence_of_its_own() -> None:
+    sentences = check.explain(load.from_document(KINDS))
+    start = sentences.index("All of 16 gates must pass, in 36 tests:")
+    said = [each.partition(": ")[2].partition(" At least")[0] for each in sentences[start + 1 : start + 17]]
+    every = "overall and on every country."
+    assert said == [
+        f"The candidate is right about label at most 1pp less often than production, {every}",
+        (
+            "The candidate gives production's label at most 2pp less often than production itself does when it is "
+            f"asked a second time, {every}"
+        ),
+        "Both models give the same name in at least 90% of the requests, overall.",
+        f"The candidate's share of label fraud is at most 0.5pp to 2pp (by cell) above production's, {every}",
+        f"The candidate's share of label fraud is at most 0.5pp to 2pp (by cell) below production's, {every}",
+        "The candidate fails at most 1.5 times as often as production, overall.",
+        ("99% of the candidate's answers are complete within 1.2 times what 99% of production's need, overall."),
+        "Where the truth is label fraud, the candidate finds it at most 5pp less often than production, overall.",
+        "Where it answers label fraud, the candidate is right at most 5pp less often than production, overall.",
+        f"The mean cost of the candidate's label is at most 1% of the largest cost above production's, {every}",
+        "The mean error of the candidate's score is at most 1% of the scale from 0 to 1 above production's, overall.",
+        (
+            "Averaged over label, name and score of each document, the candidate is right at most 1pp less often than "
+            "production, overall."
+        ),
+        (
+            "The candidate refuses (it answers label refused, or not at all) at most 1pp more often than production, "
+            "overall."
+        ),
+        "The candidate refuses (it answers label refused, or not at all) in at most 2% of the requests, overall.",
+        "The mean of the candidate's tokens is at most 800, overall.",
+        (
+            "By the function tests.plan.custom_gates:shorter, the candidate is at most 5pp worse than production in "
+            "the mean, overall."
+        ),
+    ]
+
+
+BETTER = {"better_than": "production", "where": "overall"}
+
+
+@pytest.mark.parametrize(
+    ("gate", "sentence"),
+    [
+        ({"recall": {"of": "fraud", "output": "label"}}, "the truth is label fraud, the candidate finds it more often"),
+        ({"precision": {"of": "fraud", "output": "label"}}, "answers label fraud, the candidate is right more often"),
+        ({"loss": {"output": "label", "costs": {"a": {"b": 1}}}}, "The mean cost of the candidate's label is below"),
+        ({"numeric": {"of": "score", "scale": [0, 1]}}, "The mean error of the candidate's score is below"),
+        ({"field": {"of": ["label", "name"]}}, "over label and name of each document, the candidate is right more"),
+        ({"refusal_rate": {"of": "no", "output": "label"}}, "(it answers label no, or not at all) less often"),
+        ({"cost": {"of": "tokens", "scale": [0, 9]}}, "The mean of the candidate's tokens is below production's"),
+        ({"error_rate": {}}, "The candidate fails less often than production"),
+    ],
+)  # fmt: skip
+def test_better_is_said_as_better(gate: dict[str, Any], sentence: str) -> None:
+    ((kind, said),) = gate.items()
+    plan = load.from_document(KINDS | {"gates": [{kind: said | BETTER}], "targets": []})
+    assert sentence in plan.gates[0].sentence
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        (
+            "A second call is honest and harmless, as the plan asserts (context stateless, side effects none); it adds "
+            "40 EUR a day, as the plan has it."
+        ),
+        ("The candidate's capacity is declared as 20% of production's: what is shown of its latency holds for that."),
+        (
+            "5% of the copies go to production a second time (its twin), inside the budget: how often it disagrees "
+            "with itself is the noise floor of every agreement."
+        ),
+        "These are the most frequent values of country (top 2), named before the seal.",
+        "Where two truths contradict each other, the last to come counts.",
+        (
+            "Truth exists only where production answered label legit or fraud: the gates that look at truth speak of "
+            "those requests alone, and the verdict says so."
+        ),
+        ("3 targets blocking nothing, in 3 tests that are made when every gate has passed, with Holm's correction:"),
+        "  cost:tokens:better_than: The mean of the candidate's tokens is below production's, overall.",
+        "Nothing is promoted before known answers went through the real path into the log.",
+        "No latency ratio holds if more than 1% of the candidate's calls start over 500ms after production's.",
+    ],
+)
+def test_every_other_part_is_explained_too(sentence: str) -> None:
+    assert sentence in check.explain(load.from_document(KINDS))
+
+
+def test_what_is_not_declared_is_not_explained() -> None:
+    said = "\n".join(check.explain(PLAN))
+    for word in (
+        "twin (",
+        "target",
+        "capacity",
+        "batch",
+        "fixed size",
+        "most frequent",
+        "latency ratio",
+        "Truth exists",
+    ):
+        assert word not in said.partition("Note: ")[0]
+    assert "What the second calls cost a day is not said: write suitability.cost_per_day, such as 40 EUR." in said
+
+
+def test_hybrid_is_explained_with_its_sizes_and_its_part_of_alpha() -> None:
+    gate = {"accuracy": {"of": "label", "no_worse_than": "production", "margin": "1pp"}}
+    hybrid = {"gates": [gate], "targets": [], "hybrid": {"overall": 40_000, "every_segment": 2_000}}
+    assert (
+        "At the deadline one test of fixed size is made, with 40,000 units overall and 2,000 units in each cell of a "
+        "segment; it and the evidence that may be looked at all along have 2.5% each."
+    ) in check.explain(load.from_document(KINDS | hybrid))
+
+
+def test_values_that_are_to_be_learned_are_announced() -> None:
+    sentences = check.explain(load.from_document(edited(("segments", "country", "values"), LEFT_OUT, of=KINDS)))
+    start = sentences.index(
+        "Segment country (body:/country): the 2 most frequent values; anything else: other; without a value: missing."
+    )
+    assert sentences[start + 1] == (
+        "Which values of country are most frequent is learned from the first 1,000 requests, which are not shadowed; "
+        "then they are sealed with the plan."
+    )
+
+
+def test_a_batch_is_explained_as_one_unit() -> None:
+    batch = {
+        "unit": {"instances": "body:/instances"},
+        "output": {"label": "body:/predictions/*/label"},
+        "truth": {"key": "body:/instances/*/id", "expected_within": "1d"},
+        "gates": [{"accuracy": {"better_than": "production"}}],
+        "targets": [],
+    }
+    assert (
+        "Each request is a batch of instances (body:/instances): they are compared one by one and averaged into one "
+        "unit."
+    ) in check.explain(load.from_document(KINDS | batch))
+
+
+def test_only_disagreements_with_truth_are_explained() -> None:
+    truth = DOCUMENT["truth"] | {"covers": "disagreements", "policy": "error"}
+    sentences = check.explain(load.from_document(DOCUMENT | {"truth": truth}))
+    assert "Where two truths contradict each other, the import is refused." in sentences
+    assert "Only what the two arms disagree about gets a truth: where they agree, neither is ahead." in sentences
+
+
+# what to beware of ---------------------------------------------------------------------------------------------------
+
+
+def test_truth_that_may_exist_only_for_what_was_let_through_is_noted() -> None:
+    """Of a payment that was blocked nobody learns what it would have been."""
+    (said,) = [each for each in notes(DOCUMENT) if "let through" in each]
+    assert said == (
+        "Truth may exist only for what production let through (the trial is about fraud): then the rest is taken as "
+        "the worst case and nothing is promoted. If so, declare truth.available_when: {label: [legit]} with all such "
+        "answers: the truth gates then speak of those requests alone, and the verdict says so."
+    )
+
+
+@pytest.mark.parametrize("value", ["allow", "approved", "Pass", "legit", "not spam"])
+def test_a_named_value_that_lets_something_through_is_noted(value: str) -> None:
+    gate = {"recall": {"of": value, "output": "label", "better_than": "production"}}
+    plain = KINDS | {"trial": "triage", "truth": {"expected_within": "1d"}, "gates": [gate], "targets": []}
+    (said,) = [each for each in notes(plain) if "let through" in each]
+    assert f"({value} is an answer of label)" in said
+    assert f"truth.available_when: {{label: [{value}]}}" in said
+
+
+def test_truth_that_is_restricted_or_not_needed_is_no_reason_for_a_note() -> None:
+    restricted = DOCUMENT["truth"] | {"available_when": {"label": ["legit"]}}
+    assert not any("let through" in each for each in notes(DOCUMENT | {"truth": restricted}))
+    assert not any("let through" in each for each in notes(DOCUMENT | {"gates": DOCUMENT["gates"][2:]}))
+    other = DOCUMENT | {"trial": "sentiment", "question": "Is 2.0 as good on every source?"}
+    assert not any("let through" in each for each in notes(other))
+
+
+def test_agreement_without_a_twin_is_noted() -> None:
+    assert any("read without its noise floor" in each for each in notes(DOCUMENT))
+    assert not any("noise floor" in each for each in notes(DOCUMENT | {"fork": {"twin": "5%"}}))
+
+
+def test_probes_and_attempts_are_noted() -> None:
+    assert any("write integrity.probes: required" in each for each in notes(DOCUMENT))
+    assert not any("integrity.probes" in each for each in notes(DOCUMENT | {"integrity": {"probes": "required"}}))
+    assert notes(DOCUMENT)[-1] == (
+        "Each candidate that is tried against this production on these routes is an attempt, and each has a chance of "
+        "5% to be promoted wrongly: the verdict says which attempt it is."
+    )
+
+
+def test_a_candidate_with_more_room_than_load_is_noted() -> None:
+    assert not any("lighter load" in each for each in notes(KINDS))
+    (said,) = [each for each in notes(edited(("candidate", "capacity"), "50%", of=KINDS)) if "lighter load" in each]
+    assert said.startswith("The candidate has 50% of production's capacity and gets 20% of its requests:")

@@ -38,16 +38,23 @@ def test_without_truth_it_asks_for_agreement(truth: str) -> None:
     assert plan.truth is None
 
 
-def test_the_commented_parts_are_of_the_language_too() -> None:
+@pytest.mark.parametrize(("truth", "target"), [("body:/id", "accuracy"), ("none", "error_rate")])
+def test_the_commented_parts_are_of_the_language_too(truth: str, target: str) -> None:
     """Somebody will take the comment signs away."""
-    hidden = ("# segments:", "#   country:", "#   amount:", "# unit:", "# guards:", "# record:")
-    lines = [line.removeprefix("# ") if line.startswith(hidden) else line for line in template(ANSWERS).splitlines()]
-    text = "\n".join(lines).replace("  # - latency", "  - latency")
+    written = template(dataclasses.replace(ANSWERS, truth=truth))
+    hidden = (
+        "# segments:", "#   country:", "#   amount:", "# unit:", "# guards:", "# record:", "# targets:", "#   - ",
+    )  # fmt: skip
+    lines = [line.removeprefix("# ") if line.startswith(hidden) else line for line in written.splitlines()]
+    text = "\n".join(lines).replace("  # - latency", "  - latency").replace("  # twin", "  twin")
     plan = load.parse(text, PATH).plan
     assert [segment.name for segment in plan.segments] == ["country", "amount"]
     assert plan.unit.cluster is not None
     assert (len(plan.guards.context), len(plan.record.drop)) == (1, 1)
-    assert [gate.kind for gate in plan.gates] == ["accuracy", "error_rate", "latency"]
+    first = "accuracy" if truth != "none" else "agreement"
+    assert [gate.kind for gate in plan.gates] == [first, "error_rate", "latency"]
+    assert [(gate.kind, gate.form) for gate in plan.targets] == [(target, "better_than")]
+    assert plan.fork.twin == round(0.05 * 2**32)
 
 
 def test_a_wrong_answer_is_named_and_nothing_is_written() -> None:

@@ -198,7 +198,13 @@ CASES: list[tuple[tuple[str | int, ...], Any, str, str]] = [
     (("gates", 4, "error_rate", "at_most"), "0%", "gates[4].error_rate.at_most", "must be above 0% and below 100%"),
     (("gates", 5, "latency", "quantile"), "50%", "gates[5].latency.quantile", "must be above 50% and below 100%"),
     (("gates", 5, "latency", "quantile"), "100%", "gates[5].latency.quantile", "must be above 50% and below 100%"),
-    (("gates", 5, "latency", "at_most"), "1.2 x production", "gates[5].latency.at_most", "is not a duration"),
+    (
+        ("gates", 5, "latency", "at_most"),
+        "1.2 production",
+        "gates[5].latency.at_most",
+        "is no multiple of production's",
+    ),
+    (("gates", 5, "latency", "at_most"), "soon", "gates[5].latency.at_most", "is not a duration"),
     (("duration", "deadline"), "7d", "duration.deadline", "must be later than at_least (7d): found 7d"),
     (("duration", "cycle"), "49d", "duration.cycle", "is longer than the deadline (42d)"),
     (("duration", "at_least"), "10d", "duration.at_least", "is not whole cycles of 7d: found 10d"),
@@ -259,7 +265,7 @@ def test_a_broken_part_hides_no_problem_of_another_and_makes_none_up() -> None:
 
 def test_an_unknown_key_without_a_near_one_lists_the_keys() -> None:
     (problem,) = problems_in(edited(("fork", "zebra"), 1))
-    keys = "budget, expires_after, headers, mode, shadow_rate, sticky, strata"
+    keys = "budget, expires_after, headers, mode, shadow_rate, sticky, strata, twin"
     assert problem.do == f"take it out; the keys here are {keys}"
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from gnomon.plan.language import json_schema
 from tests.plan.builders import DOCUMENT, FORKED, LEFT_OUT, edited
+from tests.plan.every_kind import KINDS
 
 VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 
@@ -17,6 +18,7 @@ def test_it_is_a_schema_and_takes_the_example() -> None:
     VALIDATOR.validate(DOCUMENT)
     VALIDATOR.validate(FORKED)
     VALIDATOR.validate(edited(("routes", 0), "POST /predict repeatable"))
+    VALIDATOR.validate(KINDS)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +61,33 @@ def test_it_refuses_what_the_program_refuses(path: tuple[str | int, ...], value:
 )
 def test_it_refuses_what_the_program_refuses_of_the_fork(path: tuple[str | int, ...], value: object) -> None:
     assert not VALIDATOR.is_valid(edited(path, value, of=FORKED))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("candidate", "capacity"), 20),
+        (("fork", "twin"), 5),
+        (("segments", "country", "top"), "8"),
+        (("segments", "country", "learn"), -1),
+        (("truth", "policy"), "newest"),
+        (("truth", "available_when"), {}),
+        (("gates", 3, "share", "within"), "5% of production"),
+        (("gates", 3, "share", "of"), ["fraud"]),
+        (("gates", 4, "error_rate", "margin"), "1.5 production"),
+        (("gates", 5, "latency", "at_most"), "twice production"),
+        (("gates", 8, "loss", "costs"), {"fraud": 1}),
+        (("gates", 9, "numeric", "scale"), [0]),
+        (("gates", 10, "field", "of"), "label"),
+        (("gates", 14, "custom", "digest"), "abc"),
+        (("targets", 0), {"acuracy": {}}),
+        (("integrity", "probes"), True),
+        (("suitability", "cost_per_day"), 40),
+        (("hybrid",), {"overall": 0}),
+    ],
+)
+def test_it_refuses_what_the_program_refuses_of_the_decision(path: tuple[str | int, ...], value: object) -> None:
+    assert not VALIDATOR.is_valid(edited(path, value, of=KINDS))
 
 
 def test_every_key_says_what_it_is() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gnomon.plan import load, seal
 from tests.plan.builders import DOCUMENT, FORKED, LEFT_OUT, PATH, TEXT, edited
+from tests.plan.every_kind import KINDS
 
 DIGEST = seal.seal(DOCUMENT).digest
 
@@ -104,6 +105,15 @@ def test_who_is_copied_and_what_the_candidate_gets_moves_it(path: tuple[str | in
 @pytest.mark.parametrize("path", SEALED, ids=str)
 def test_any_other_value_moves_it(path: tuple[str | int, ...]) -> None:
     assert seal.seal(edited(path, "something else")).digest != DIGEST
+
+
+DECISION = [leaf for leaf in _leaves(KINDS) if leaf[-1] not in {"url", "cost_per_day"}]
+
+
+@pytest.mark.parametrize("path", DECISION, ids=str)
+def test_everything_that_moves_the_decision_moves_it(path: tuple[str | int, ...]) -> None:
+    """Margins, forms, costs, scales, digests of code, policies, capacity, twin, top and its names, targets too."""
+    assert seal.seal(edited(path, "something else", of=KINDS)).digest != seal.seal(KINDS).digest
 
 
 @pytest.mark.parametrize("path", [leaf for leaf in SEALED if isinstance(leaf[-1], str)], ids=str)

@@ -111,3 +111,52 @@ def test_a_wrong_unit_says_what_was_found(parse, value: object, found: str) -> N
     with pytest.raises(UnitError) as caught:
         parse(value)
     assert caught.value.found == found
+
+
+@pytest.mark.parametrize(
+    ("text", "ratio"),
+    [
+        ("1.2 x production", (6, 5)),
+        ("1.50  x  production", (3, 2)),
+        ("2x production", (2, 1)),
+        ("100 x production", (100, 1)),
+    ],
+)
+def test_a_ratio_is_a_fraction_in_lowest_terms(text: str, ratio: tuple[int, int]) -> None:
+    assert units.ratio(text) == ratio
+
+
+@given(st.integers(1001, 100_000))
+def test_a_ratio_shown_reads_back_the_same(thousandths: int) -> None:
+    ratio = Fraction(thousandths, 1000)
+    assert units.ratio(f"{units.show_ratio((ratio.numerator, ratio.denominator))} x production") == (
+        ratio.numerator,
+        ratio.denominator,
+    )
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("1 x production", "0.9 x production", "-2 x production", "1.2", "1.2 x", "x production", "1.2 * production"),
+        *("1e3 x production", "100.1 x production", "1.0005 x production", "1.2 x candidate", "9" * 50),
+        *(1.2, None),
+    ],
+)
+def test_what_is_no_ratio_is_refused(value: object) -> None:
+    with pytest.raises(UnitError) as caught:
+        units.ratio(value)
+    assert caught.value.do == "write a multiple of production's, such as 1.2 x production"
+
+
+@pytest.mark.parametrize(("text", "ppm"), [("0.5pp of production", 5_000), ("2 pp  of production", 20_000)])
+def test_a_distance_from_production_is_in_percentage_points(text: str, ppm: int) -> None:
+    assert units.within(text) == ppm
+
+
+@pytest.mark.parametrize(
+    "value", ["5% of production", "0.5pp", "5pp of candidate", "0.00001pp of production", 0.05, None]
+)
+def test_what_is_no_distance_from_production_is_refused(value: object) -> None:
+    with pytest.raises(UnitError):
+        units.within(value)

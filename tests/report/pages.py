@@ -51,8 +51,8 @@ class Page(HTMLParser):
 
 @cache
 def page(name: str) -> Page:
-    """The page of a verdict, or of the empty trial."""
-    return Page(report.html({**reports.VERDICTS, "empty": reports.empty}[name]()))
+    """The page of one of `reports.ALL`."""
+    return Page(report.html(reports.ALL[name]()))
 
 
-NAMES = [*reports.VERDICTS, "empty"]
+NAMES = list(reports.ALL)

@@ -17,6 +17,7 @@ from gnomon.records.evidence import (
     LedgerSide,
     Losses,
     LossFactor,
+    NoiseFloor,
     Sampling,
 )
 from gnomon.records.facts import ProbeResult, Reading
@@ -39,7 +40,9 @@ from gnomon.records.plan import (
 )
 from gnomon.records.tax import Tax
 from gnomon.records.trial import Trial
-from gnomon.report import Report, build
+from gnomon.records.verdict import TestResult, Verdict, VerdictName
+from gnomon.report import Attempt, Report, build, shared_alpha
+from gnomon.report.history import History, history
 
 START = 1_790_000_000_000_000
 HOUR = 3_600_000_000
@@ -292,7 +295,7 @@ def a_report(
     verdict = decide(
         plan, evidence, trial=trial.id, plan_digest=DIGEST, started_us=trial.registered_us, program="0.1.0"
     )
-    return build(trial, plan, verdict, description or a_description())
+    return build(trial, plan, verdict, description or a_description(), history=history([(1, verdict)]))
 
 
 def promoted() -> Report:
@@ -400,6 +403,179 @@ def shadowed(text: str = "", **changes: Any) -> Report:
     return structs.replace(a_report(BAD_ON_TWEETS, description=description), **(more | changes))
 
 
+def a_result(gate: Gate, test: Test, **changes: Any) -> TestResult:
+    """A test as a look may record it, its numbers written by hand."""
+    cell = a_cell(test, 60, 50, 4_890, lost=8, imputed=21, waiting=140, truths=4_979 if gate.needs_truth else 0)
+    found = TestResult(
+        gate=gate.id,
+        segment=test.segment,
+        value=test.value,
+        result="inconclusive",
+        reason=f"{gate.id} {test.cell}: not shown yet, e is 3.1 and must reach 20",
+        margin_ppm=test.margin_ppm,
+        units=5_000,
+        needed=test.min_units,
+        estimate=0.002,
+        lower=-0.011,
+        upper=0.014,
+        e_promote=3.1,
+        e_reject=0.2,
+        promote_at=20.0,
+        reject_at=200.0,
+        cell=cell,
+    )
+    return structs.replace(found, **changes)
+
+
+def a_kind(name: str, kind: GateKind, form: GateForm, margin_ppm: int = 10_000, **fields: Any) -> Gate:
+    gate = a_gate(name, kind, form, f"The criterion of {name} in words.", margin_ppm)
+    return structs.replace(gate, quantile_ppm=None, **fields)
+
+
+KINDS: tuple[tuple[Gate, dict[str, Any]], ...] = (
+    (a_kind("accuracy", "accuracy", "no_worse_than"), {"production": 0.912, "candidate": 0.914}),
+    (
+        a_kind("agreement", "agreement", "no_worse_than", 20_000, output="label", against_twin=True),
+        {"production": 0.983, "candidate": 0.979, "estimate": -0.004},
+    ),
+    (
+        a_kind("agreement:least", "agreement", "at_least", 100_000, output="label"),
+        {"estimate": -0.081, "lower": -0.094, "upper": -0.07, "candidate": 0.919},
+    ),
+    (a_kind("share:fraud:not_above", "share", "not_above", 5_000, label='"fraud"'), {"estimate": -0.001}),
+    (a_kind("share:fraud:not_below", "share", "not_below", 5_000, label='"fraud"'), {"estimate": 0.001}),
+    (
+        a_kind("error_rate", "error_rate", "no_worse_than", 0, ratio=(3, 2), steps=3),
+        {"estimate": 0.0012, "lower": 0.0001, "upper": 0.003, "result": "pass", "e_promote": 44.0},
+    ),
+    (
+        structs.replace(a_kind("latency", "latency", "at_most", 0, ratio=(6, 5)), quantile_ppm=990_000),
+        {"estimate": 1.08, "lower": 0.97, "upper": 1.26, "production": 21_300.0, "candidate": 23_004.0},
+    ),
+    (
+        structs.replace(a_kind("latency:p50", "latency", "at_most", 0, ratio=(11, 10)), quantile_ppm=500_000),
+        {
+            "estimate": None,
+            "lower": None,
+            "upper": None,
+            "e_promote": 1.0,
+            "no_estimate": "the candidate starts more than 1 s after production in 3.2 % of the pairs, so the load "
+            "does not match",
+        },
+    ),
+    (a_kind("recall:fraud", "recall", "no_worse_than", label='"fraud"', output="label"), {"hybrid_p": 0.031}),
+    (
+        a_kind("precision:fraud", "precision", "no_worse_than", label='"fraud"', output="label"),
+        {"upper": None, "no_estimate": "an interval of two ratios is not made", "lower": None},
+    ),
+    (a_kind("loss", "loss", "no_worse_than", 20_000, output="label"), {}),
+    (a_kind("numeric", "numeric", "better_than", 0, output="score", scale=(0.0, 100.0)), {"result": "fail"}),
+    (a_kind("field", "field", "no_worse_than", outputs=("label", "score"), steps=2), {}),
+    (a_kind("refusal_rate", "refusal_rate", "at_most", 20_000, label='"no"'), {"estimate": -0.004, "upper": -0.001}),
+    (a_kind("refusals", "refusal_rate", "no_worse_than", label='"no"'), {}),
+    (
+        a_kind("cost", "cost", "at_most", 400_000, output="tokens", scale=(0.0, 1000.0), limit=400.0),
+        {"estimate": -0.31, "lower": -0.34, "upper": -0.29},
+    ),
+    (a_kind("cost:least", "cost", "no_worse_than", 50_000, output="tokens", scale=(0.0, 1000.0)), {}),
+    (a_kind("custom", "custom", "no_worse_than", 50_000, output=None), {"estimate": 0.021}),
+)
+"""A gate of each kind and what its overall test says."""
+
+
+def every_kind() -> Report:
+    """A trial that goes on, with a gate of each kind, a soft target, a twin, cycles and an earlier attempt."""
+    gates = tuple(gate for gate, _ in KINDS)
+    target = a_kind("faster", "accuracy", "better_than", 0)
+    plan = a_plan(
+        gates=gates,
+        targets=(target,),
+        duration=Duration(at_least_us=7 * DAY, cycle_us=DAY, deadline_us=42 * DAY),
+        cost_per_day="40 EUR",
+    )
+    tests = tuple(a_result(gate, gate.tests[0], **says) for gate, says in KINDS)
+    soft = (a_result(target, target.tests[0], soft=True, reason="faster overall: the gates do not all pass yet"),)
+    made = a_report(EARLY)
+    noise = (
+        NoiseFloor(output="label", cell="overall", drawn=402, repeats=2, agree=396, candidate_agree=381),
+        NoiseFloor(output="label", cell="source=tweets", drawn=101, repeats=0, agree=99, candidate_agree=93),
+    )
+    verdict = structs.replace(
+        made.verdict,
+        tests=tests,
+        targets=soft,
+        attempt=2,
+        closed_cycles=3,
+        reasons=(),
+        sentence="Continue: 1 of 18 tests pass.",
+    )
+    return build(
+        a_trial(),
+        plan,
+        verdict,
+        a_description(noise=noise),
+        history=a_history(verdict, 12),
+        attempts=(
+            an_attempt(1, "sentiment-svm.1", "svm-1", "reject"),
+            an_attempt(2, "sentiment-lr.1", "logreg-2", "continue"),
+        ),
+    )
+
+
+def an_attempt(number: int, trial: str, candidate: str, verdict: VerdictName | None) -> Attempt:
+    return Attempt(
+        number=number,
+        trial=trial,
+        candidate=candidate,
+        registered_us=START - (2 - number) * 30 * DAY,
+        verdict=verdict,
+        shared_alpha=shared_alpha(0.05, number),
+    )
+
+
+def a_history(verdict: Verdict, looks: int) -> History:
+    """Looks every six hours whose e-values grow from 1 to the verdict's."""
+
+    def at(number: int) -> Verdict:
+        share = number / looks
+        return structs.replace(
+            verdict,
+            as_of_us=verdict.as_of_us - (looks - number) * 6 * HOUR,
+            verdict="continue" if number < looks else verdict.verdict,
+            tests=tuple(earlier(test, share) for test in verdict.tests),
+            targets=tuple(earlier(test, share) for test in verdict.targets),
+        )
+
+    def earlier(test: TestResult, share: float) -> TestResult:
+        return structs.replace(
+            test,
+            units=round(test.units * share),
+            e_promote=max(test.e_promote, 1e-30) ** share,
+            e_reject=max(test.e_reject, 1e-30) ** share,
+        )
+
+    return history([(40 + number, at(number)) for number in range(1, looks + 1)])
+
+
+def many() -> Report:
+    """Sixty tests on segments with long names, each at another point of its way."""
+    values = [f"a-merchant-category-with-a-long-name-{number:02d}" for number in range(57)]
+    gate = a_gate("accuracy", "accuracy", "no_worse_than", "The candidate is as right on every category.", 20_000)
+    tests = tuple(structs.replace(gate.tests[0], segment="merchant_category", value=value) for value in values)
+    gate = structs.replace(gate, tests=(*gate.tests, *tests))
+    plan = a_plan(
+        gates=(gate, *GATES[1:]),
+        segments=(
+            Segment(name="merchant_category", of=Selector(where="body", name="/category"), values=tuple(values)),
+        ),
+    )
+    counts = {"overall": (980, 700, 61_000)} | {
+        value: (20 + number, 30 + 4 * (number % 9), 900 + 60 * number) for number, value in enumerate(values)
+    }
+    made = a_report(counts, plan=plan)
+    return structs.replace(made, history=a_history(made.verdict, 8))
+
+
 VERDICTS: dict[str, Callable[[], Report]] = {
     "promote": promoted,
     "reject": rejected,
@@ -407,3 +583,6 @@ VERDICTS: dict[str, Callable[[], Report]] = {
     "inconclusive": inconclusive,
     "invalid": invalid,
 }
+
+ALL = {**VERDICTS, "empty": empty, "every_kind": every_kind, "many": many}
+"""Every report that each form must be able to show."""

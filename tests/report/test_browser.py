@@ -25,6 +25,13 @@ async function look(page, width) {
   const colour = (name, of) => getComputedStyle(inside.querySelector(name))[of];
   found.push({
     width, wider: root.scrollWidth - root.clientWidth, hacked: frame.contentWindow.hacked ?? null,
+    cut: [...inside.querySelectorAll("figure svg")].filter(drawn => {
+      const box = drawn.getBoundingClientRect();
+      return [...drawn.querySelectorAll("text")].some(text => {
+        const own = text.getBoundingClientRect();
+        return own.width && (own.left < box.left - 1 || own.right > box.right + 60 || own.bottom > box.bottom + 2);
+      });
+    }).length,
     images: inside.images.length, charts: inside.querySelectorAll("svg").length,
     fill: colour('svg [fill="var(--fail)"]', "fill"), fail: colour(".tag.tone-fail", "color"),
     background: colour("body", "backgroundColor"),
@@ -76,7 +83,7 @@ def test_a_browser_runs_nothing_and_shows_all_of_it_on_a_phone_too(tmp_path):
     assert [each["hacked"] for each in found] == [None] * 4
     assert [each["images"] for each in found] == [0] * 4
     assert [(each["width"], each["wider"]) for each in found] == [(1200, 0), (400, 0)] * 2
-    assert [each["charts"] for each in found] == [3] * 4
+    assert [each["charts"] for each in found] == [6] * 4
     assert {each["fill"] for each in found} == {"rgb(180, 42, 32)"}
     assert {each["fail"] for each in found} == {"rgb(180, 42, 32)"}
 
@@ -86,3 +93,10 @@ def test_in_a_dark_scheme_page_and_charts_are_dark(tmp_path):
 
     assert {each["background"] for each in found} == {"rgb(17, 21, 27)"}
     assert {each["fill"] for each in found} == {each["fail"] for each in found} == {"rgb(255, 147, 137)"}
+
+
+def test_sixty_tests_with_long_names_and_every_kind_of_gate_fit_a_phone(tmp_path):
+    found = browse(tmp_path, [report.html(reports.many()), report.html(reports.every_kind())])
+
+    assert [(each["width"], each["wider"]) for each in found] == [(1200, 0), (400, 0)] * 2
+    assert [each["cut"] for each in found] == [0] * 4

@@ -111,7 +111,8 @@ def test_every_figure_has_a_caption_and_every_chart_a_text(name):
     charts = [attributes for tag, attributes in found.elements if attributes.get("role") == "img"]
     assert len(charts) == len(found.all("svg")) == len(found.all("figure"))
     assert all(len(chart["aria-label"]) > 20 for chart in charts)
-    assert "accuracy source=tweets: " in charts[0]["aria-label"]
+    tests = reports.ALL[name]().verdict.tests
+    assert all(f"{test.name}: " in charts[0]["aria-label"] for test in tests)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -237,3 +238,82 @@ def test_every_text_colour_has_the_contrast_of_wcag_aa(scheme):
 
 def test_every_final_state_of_the_ledger_has_words():
     assert set(words.STATES) == {*GATEWAY_STATES, *RUNNER_STATES}
+
+
+def test_the_order_is_verdict_gates_progress_time_agreement_latency_ledger_disagreements():
+    text = page("every_kind").text
+
+    headings = (
+        "CONTINUE", "What would change it:", "Gates All tests", "Targets Soft", "Progress The bar", "Evidence over time",
+        "What each test rests on", "Segments Pairs", "Agreement label", "Noise floor", "Latency From", "Ledger 15,790",
+        "Disagreements to look at", "Attempts Attempt 2", "How to check this report",
+    )  # fmt: skip
+    places = [text.index(heading) for heading in headings]
+    assert places == sorted(places)
+
+
+def test_targets_stand_apart_and_reject_nothing():
+    text = page("every_kind").text
+
+    soft = text[text.index("Targets Soft") : text.index("Progress The bar")]
+    assert "never blocking" in soft
+    assert "faster The criterion of faster in words. overall ○ inconclusive 5,000 / 1,000 +0.20 pp" in soft
+    assert "above 0 pp 3.1 0.32 none faster overall: the gates do not all pass yet" in soft
+    assert "Targets Soft" not in page("promote").text
+
+
+def test_a_test_says_what_its_numbers_rest_on():
+    text = page("every_kind").text
+
+    assert "accuracy overall 5,000 2026-09-24T14:13:20Z 8 (0.2 %) 21 (0.4 %) 140 4,979 91.2 % 91.4 %" in text
+    assert "latency overall 5,000 2026-09-24T14:13:20Z 8 (0.2 %) 21 (0.4 %) 140 not asked 21.3 ms 23 ms" in text
+    assert "Closed cycles of 1 d 3" in text
+    assert "Declared cost of shadowing a day 40 EUR" in text
+
+
+def test_why_there_is_no_estimate_no_interval_or_a_fixed_size_test_is_said():
+    text = page("every_kind").text
+
+    assert "no estimate below 1.1 x" in text
+    assert "No estimate: the candidate starts more than 1 s after production in 3.2 % of the pairs" in text
+    assert "No interval: an interval of two ratios is not made." in text
+    assert "The one fixed-size test at its sealed size: p 0.031." in text
+
+
+def test_the_noise_floor_stands_beside_the_agreement():
+    text = page("every_kind").text
+
+    assert "label overall 402 2 99.0 % 95.2 % −3.8 pp" in text
+    assert "Noise floor" not in page("promote").text
+
+
+def test_attempts_are_counted_with_the_alpha_that_each_would_have_had():
+    text = page("every_kind").text
+
+    assert "1 sentiment-svm.1 svm-1 2026-08-22T14:13:20Z 3 % reject" in text
+    assert "this one would have 0.76 %, and every e-value would have to reach 132." in text
+    assert "Of those that pass, error_rate overall would not. It is shown, not enforced." in text
+    first = structs.replace(reports.promoted(), trial=structs.replace(reports.promoted().trial, attempt=1))
+    assert "Attempt 1: no other candidate was tried" in Page(report.html(first)).text
+
+
+def test_an_expected_date_is_called_an_estimate_and_stands_only_while_the_trial_goes_on():
+    made = reports.every_kind()
+    dated = [test for test in made.verdict.tests if test.estimate is not None and test.result != "fail"]
+    verdict = structs.replace(made.verdict, tests=tuple(dated), targets=())
+    shown = report.build(reports.a_trial(), reports.a_plan(), verdict, made.description)
+
+    text = Page(report.html(structs.replace(shown, declared=made.declared))).text
+
+    assert re.search(r"When: If it goes on as it did, the last test \(\S+ overall\) could pass about 2026-09-2\d", text)
+    assert "This is an estimate." in text
+    assert "When: There is no date yet at which every test could pass" in page("every_kind").text
+    assert "When:" not in page("promote").text.split("Looked at")[0]
+
+
+def test_thresholds_that_differ_are_all_named():
+    made = reports.promoted()
+    hybrid = structs.replace(made.verdict.tests[0], promote_at=40.0)
+    verdict = structs.replace(made.verdict, tests=(hybrid, *made.verdict.tests[1:]))
+
+    assert "e to promote (≥ 20 or 40)" in Page(report.html(structs.replace(made, verdict=verdict))).text

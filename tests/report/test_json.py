@@ -1,6 +1,7 @@
 """The JSON report: everything, deterministic, with a published schema."""
 
 import json
+from importlib import resources
 
 import jsonschema
 import msgspec
@@ -10,12 +11,12 @@ from gnomon import report
 from tests.report import reports
 
 
-@pytest.mark.parametrize("name", [*reports.VERDICTS, "empty"])
+@pytest.mark.parametrize("name", reports.ALL)
 def test_every_report_is_valid_by_the_published_schema(name):
     schema = report.report_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
 
-    document = json.loads(report.json({**reports.VERDICTS, "empty": reports.empty}[name]()))
+    document = json.loads(report.json(reports.ALL[name]()))
 
     jsonschema.Draft202012Validator(schema).validate(document)
     assert document["schema"] == "gnomon.report/1"
@@ -52,3 +53,20 @@ def test_the_same_report_gives_the_same_bytes_whatever_the_order_of_its_maps():
     )
 
     assert report.json(made) == report.json(turned)
+
+
+def test_the_published_schema_is_the_programs_own():
+    """After a change of a record: gnomon schema --report > src/gnomon/report/schema/report.schema.json."""
+    published = resources.files("gnomon.report").joinpath("schema/report.schema.json").read_text()
+
+    assert json.loads(published) == json.loads(json.dumps(report.report_schema()))
+
+
+def test_every_verdict_is_among_those_that_are_validated():
+    assert {json.loads(report.json(made()))["verdict"]["verdict"] for made in reports.VERDICTS.values()} == {
+        "promote",
+        "reject",
+        "continue",
+        "inconclusive",
+        "invalid",
+    }

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gnomon.report import words
+from gnomon.report import scales, words
 from tests.report import reports
 
 ACCURACY, _, LATENCY = reports.GATES
@@ -20,14 +20,14 @@ ACCURACY, _, LATENCY = reports.GATES
     ],
 )
 def test_a_mean_has_its_unit_and_is_never_rounded_to_zero(d, paired, one_armed):
-    assert words.mean(ACCURACY, d) == paired
-    assert words.mean(LATENCY, d) == one_armed
+    assert scales.mean(ACCURACY, d) == paired
+    assert scales.mean(LATENCY, d) == one_armed
 
 
 def test_an_interval_of_a_share_is_read_from_small_to_large():
     test = reports.promoted().verdict.tests[-1]
 
-    assert words.interval(LATENCY, test) == "0.00009 % to 0.14 %"
+    assert scales.interval(LATENCY, test) == "0.00009 % to 0.14 %"
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
+import uvloop
 
+from gnomon import clock
+from gnomon.compare import Comparing
 from gnomon.log import read
 from gnomon.plan import load
 from gnomon.records import counters
 from gnomon.records.frames import Ack, Answer, Call, Dropped, Exchange, Hello, Request, Settled
 from gnomon.records.ledger import GATEWAY_STATES
 from gnomon.records.process import RunnerConfig
+from gnomon.shadow.inbox import Inbox
+from gnomon.shadow.runner import Runner
 
 LABEL = b'{"label": "a"}'
 
@@ -90,6 +95,8 @@ class Model:
         self.delay = delay
         self.got = []
         self.connections = 0
+        self.busy = self.most = 0
+        """Requests that it has and has not answered; the most at one time."""
         self._served = threading.Event()
 
     def __enter__(self):
@@ -124,11 +131,16 @@ class Model:
                 )
                 body = await reader.readexactly(length)
                 self.got.append((head, body))
-                if self.delay:
-                    await asyncio.sleep(self.delay)
-                path = head.split(b" ", 2)[1].partition(b"?")[0].rpartition(b"/")[2].decode()
-                if await getattr(self, f"_{path}", self._predict)(writer):
-                    break
+                self.busy += 1
+                self.most = max(self.most, self.busy)
+                try:
+                    if self.delay:
+                        await asyncio.sleep(self.delay)
+                    path = head.split(b" ", 2)[1].partition(b"?")[0].rpartition(b"/")[2].decode()
+                    if await getattr(self, f"_{path}", self._predict)(writer):
+                        break
+                finally:
+                    self.busy -= 1
         except (asyncio.IncompleteReadError, OSError, asyncio.CancelledError):
             pass
         finally:
@@ -307,6 +319,45 @@ def counter_file(folder, instance, *, epoch=1, frontier_us=0, **counts):
 
         write(frontier_us=frontier_us, **counts)
         yield write
+
+
+@contextmanager
+def running(folder, plan_document, *, flush_us=50_000, patience=5.0, plan=None, now=None, **settings):
+    """A runner in a thread, drained at the end."""
+    plan = plan or load.from_document(plan_document)
+    ready, stop, failures = threading.Event(), threading.Event(), []
+
+    async def serve():
+        runner = Runner(
+            plan,
+            Inbox(folder / "inbox.db", trial="t.1"),
+            Comparing(plan).rows,
+            a_config(folder, plan_document, flush_us=flush_us, **settings),
+            clock=now or clock.steady(),
+        )
+        await runner.start(folder / "runner.sock")
+        ready.set()
+        while not stop.is_set():
+            await asyncio.sleep(0.01)
+        await runner.drain(patience=patience)
+
+    def run():
+        try:
+            uvloop.run(serve())
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert ready.wait(10)
+    try:
+        yield folder / "runner.sock"
+    finally:
+        stop.set()
+        thread.join(30)
+        assert not thread.is_alive()
+        assert failures == []
 
 
 # what came of it ---------------------------------------------------------------------------------------------------

@@ -31,9 +31,9 @@ from tests.shadow.parts import (
     ledger,
     logged,
     now_us,
+    running,
     wait_for,
 )
-from tests.shadow.test_runner import running
 
 SECRET = b"4111-1111-1111"
 
@@ -213,15 +213,15 @@ def test_a_probe_goes_to_the_echo_arm_and_stands_in_the_log_as_one(tmp_path, mod
 
 def bad_rows(monkeypatch, where, value, *, only=b"FR"):
     """Some rows hold what their column cannot."""
-    real = Comparing.row
+    real = Comparing.rows
 
-    def row(self, request, *arguments, **settings):
+    def rows(self, request, *arguments, **settings):
         made = real(self, request, *arguments, **settings)
         if only in request.body:
-            made[tables.comparisons(self._plan).names.index(where)] = value
+            made[0][tables.comparisons(self._plan).names.index(where)] = value
         return made
 
-    monkeypatch.setattr(Comparing, "row", row)
+    monkeypatch.setattr(Comparing, "rows", rows)
 
 
 @pytest.mark.parametrize(

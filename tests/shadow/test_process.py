@@ -1,6 +1,8 @@
 """The runner as a process: killed at random moments, drained, started twice."""
 
+import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import random
@@ -9,12 +11,15 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from gnomon.processes.runner import held
 from gnomon.records.frames import Exchange
+from gnomon.shadow import twin
+from tests.shadow import gates
 from tests.shadow.parts import (
     Gateway,
     Model,
@@ -26,6 +31,7 @@ from tests.shadow.parts import (
     ledger,
     logged,
     now_us,
+    wait_for,
 )
 
 
@@ -137,13 +143,11 @@ class Feeder(threading.Thread):
                 self.gateway.send(Exchange(self.gateway.number, request, answer, self.sync))
 
 
-@pytest.mark.parametrize(("mode", "seed"), [("async", 1), ("sync", 2)])
-def test_kill_9_at_random_moments_loses_and_doubles_nothing(tmp_path, model, started, mode, seed):
-    chance = random.Random(seed)
-    feeder = Feeder(tmp_path / "runner.sock", chance, mode == "sync")
-    plan = document(model.url, mode=mode)
-    with counter_file(tmp_path / "counters", feeder.gateway.instance) as write:
-        process = started(plan, flush_us=20_000)
+def killed(folder, started, plan, *, chance, sync, **settings):
+    """A runner that is killed at six random moments, and drained at the end; the ids that were acknowledged."""
+    feeder = Feeder(folder / "runner.sock", chance, sync)
+    with counter_file(folder / "counters", feeder.gateway.instance) as write:
+        process = started(plan, flush_us=20_000, **settings)
         feeder.start()
         for _ in range(6):
             time.sleep(chance.uniform(0.02, 0.6))
@@ -156,11 +160,19 @@ def test_kill_9_at_random_moments_loses_and_doubles_nothing(tmp_path, model, sta
         sent = len(feeder.acknowledged)
         write(frontier_us=now_us(), seen=sent + 3, handed_over=sent, unsampled=3)
     assert process.stop() == 0, process.errors
+    return feeder.acknowledged
 
+
+@pytest.mark.parametrize(("mode", "seed"), [("async", 1), ("sync", 2)])
+def test_kill_9_at_random_moments_loses_and_doubles_nothing(tmp_path, model, started, mode, seed):
+    chance = random.Random(seed)
+    acknowledged = killed(tmp_path, started, document(model.url, mode=mode), chance=chance, sync=mode == "sync")
+
+    sent = len(acknowledged)
     assert sent > 100
     ids = [row["id"] for row in logged(tmp_path)]
     assert len(ids) == len(set(ids))
-    assert set(ids) == set(feeder.acknowledged)
+    assert set(ids) == set(acknowledged)
     assert sorted(row["id"] for row in logged(tmp_path, "exchanges")) == sorted(ids)
     assert ledger(tmp_path) == {
         "seen": sent + 3,
@@ -170,6 +182,45 @@ def test_kill_9_at_random_moments_loses_and_doubles_nothing(tmp_path, model, sta
         "paired": sent,
     }
     assert {row["candidate_outcome"] for row in logged(tmp_path)} == {"ok"}
+
+
+@pytest.mark.parametrize(("mode", "seed"), [("async", 3), ("sync", 4)])
+def test_kill_9_changes_neither_who_has_a_twin_nor_what_a_custom_gate_says(
+    tmp_path, model, started, monkeypatch, mode, seed
+):
+    path = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))
+    monkeypatch.setenv("GNOMON_TEST_MARK", str(tmp_path))
+    digest = hashlib.sha256(Path(gates.__file__).read_bytes()).hexdigest()
+    gate = {"function": "tests.shadow.gates:label", "digest": digest, "better_than": "production"}
+    with Model() as production:
+        plan = document(model.url, mode=mode, gates=[{"custom": gate}])
+        plan["production"] = {"version": "1.0", "url": production.url}
+        plan["fork"]["twin"] = "25%"
+        acknowledged = killed(
+            tmp_path, started, plan, chance=random.Random(seed), sync=mode == "sync", sampling_key="5a" * 32
+        )
+    rows = {row["id"]: row for row in logged(tmp_path)}
+    assert len(logged(tmp_path)) == len(rows)
+    assert rows.keys() == set(acknowledged)
+    assert len(rows) > 50
+    for id_, row in rows.items():
+        drawn = twin.coin(bytes.fromhex("5a" * 32), bytes.fromhex(id_)) < 1 << 30
+        assert (row["twin_outcome"], row["output_label_twin_agree"]) == (("ok", True) if drawn else (None, None))
+        assert row["custom_0"] == 1.0
+    wait_for(lambda: not left_behind(tmp_path))  # a process of the gates ends when its runner is gone
+
+
+def left_behind(folder):
+    """Processes of a test that have not ended with its runner."""
+    mark, found = f"GNOMON_TEST_MARK={folder}".encode(), []
+    for each in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if mark in (each / "environ").read_bytes():
+                command = (each / "cmdline").read_bytes()
+                if b"gnomon.processes" in command:
+                    found.append(command)
+    return found
 
 
 def test_a_drain_takes_what_gateways_still_send_finishes_the_calls_and_appends(tmp_path, model, started):

@@ -1,28 +1,20 @@
 """The runner with a real socket, a real candidate, a real inbox and a real log."""
 
-import asyncio
 import threading
-from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
-import uvloop
 from deltalake.exceptions import DeltaError
 
-from gnomon import clock
-from gnomon.compare import Comparing
 from gnomon.compare.comparators.exact import Exact
 from gnomon.log import read
-from gnomon.plan import load
 from gnomon.records.frames import Call, Exchange, Hello
 from gnomon.shadow import batches, flush
 from gnomon.shadow.inbox import Inbox
-from gnomon.shadow.runner import Runner
 from tests.shadow.parts import (
     Gateway,
     Model,
-    a_config,
     a_request,
     an_answer,
     counter_file,
@@ -30,6 +22,7 @@ from tests.shadow.parts import (
     ledger,
     logged,
     now_us,
+    running,
     wait_for,
 )
 
@@ -38,45 +31,6 @@ from tests.shadow.parts import (
 def model():
     with Model() as started:
         yield started
-
-
-@contextmanager
-def running(folder, plan_document, *, flush_us=50_000, patience=5.0, plan=None, **settings):
-    """A runner in a thread, drained at the end."""
-    plan = plan or load.from_document(plan_document)
-    ready, stop, failures = threading.Event(), threading.Event(), []
-
-    async def serve():
-        runner = Runner(
-            plan,
-            Inbox(folder / "inbox.db", trial="t.1"),
-            Comparing(plan).row,
-            a_config(folder, plan_document, flush_us=flush_us, **settings),
-            clock=clock.steady(),
-        )
-        await runner.start(folder / "runner.sock")
-        ready.set()
-        while not stop.is_set():
-            await asyncio.sleep(0.01)
-        await runner.drain(patience=patience)
-
-    def run():
-        try:
-            uvloop.run(serve())
-        except BaseException as error:
-            failures.append(error)
-            raise
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    assert ready.wait(10)
-    try:
-        yield folder / "runner.sock"
-    finally:
-        stop.set()
-        thread.join(30)
-        assert not thread.is_alive()
-        assert failures == []
 
 
 def test_exchanges_are_called_compared_and_logged_once(tmp_path, model):

@@ -561,6 +561,7 @@ def test_a_claim_that_cannot_be_is_refused(bad: dict) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(-40, 40), st.floats(0.001, 1)), min_size=4, max_size=8))
+@settings(deadline=None)
 def test_the_stake_over_many_outcomes_is_the_one_that_grows_fastest(steps) -> None:
     outcomes = [(x / 40, p) for x, p in steps]
     worst = min(x for x, _ in outcomes)
@@ -579,6 +580,7 @@ def test_the_stake_over_many_outcomes_is_the_one_that_grows_fastest(steps) -> No
 
 
 @given(st.floats(0.005, 0.2), st.floats(0.01, 0.5))
+@settings(deadline=None)
 def test_expected_outcomes_that_say_the_same_as_a_disagreement_tune_the_same_stakes(
     margin: float, moved: float
 ) -> None:

@@ -78,7 +78,9 @@ def test_no_data_is_all_that_is_possible() -> None:
 
 def test_relative_evidence_is_that_of_the_claim_for_arrays_of_counts() -> None:
     claim = gs.relative_claim(5, 4, 0.02, 0.01)
-    counts, values = gs.tabulate([[(200, 20), (40, 30), (-160, 9), (0, 941)], [(200, 9), (40, 30), (-160, 40), (0, 921)]])
+    counts, values = gs.tabulate(
+        [[(200, 20), (40, 30), (-160, 9), (0, 941)], [(200, 9), (40, 30), (-160, 40), (0, 921)]]
+    )
     for side, function in (("greater", gs.e_promote), ("less", gs.e_reject)):
         found = gs.relative_e([30, 30], [20, 9], [9, 40], 1_000, (5, 4), rate=0.02, joint=0.01, side=side)
         assert found.tolist() == pytest.approx(function(counts, values, [claim]).tolist())

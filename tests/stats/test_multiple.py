@@ -5,7 +5,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
@@ -20,6 +20,7 @@ def test_holm_names_what_r_names() -> None:
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=9), st.sampled_from([0.01, 0.05, 0.2]))
+@settings(deadline=None)
 def test_holm_names_what_statsmodels_names(p_values, alpha: float) -> None:
     with mock.patch("gc.collect"):  # multipletests collects garbage once a call
         expected = multipletests(p_values, alpha=alpha, method="holm")[0]
@@ -29,6 +30,7 @@ def test_holm_names_what_statsmodels_names(p_values, alpha: float) -> None:
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=9))
+@settings(deadline=None)
 def test_holm_on_e_values_is_holm_on_their_p_values(e_values) -> None:
     p_values = gs.anytime_p(e_values).tolist()
     borderline = any(math.isclose(e * 0.05, k, rel_tol=1e-9) for e in e_values for k in range(1, 10))
@@ -37,6 +39,7 @@ def test_holm_on_e_values_is_holm_on_their_p_values(e_values) -> None:
 
 
 @given(st.lists(st.floats(0, 1e300), min_size=0, max_size=9))
+@settings(deadline=None)
 def test_the_mean_of_e_values_is_one_and_none_is_no_evidence(e_values) -> None:
     found = float(gs.e_mean(e_values))
     assert math.isfinite(found)

@@ -10,6 +10,7 @@ from scipy.stats import invgauss
 
 from gnomon.stats.betting import Claim, e_promote, e_reject, relative_claim
 from gnomon.stats.planning import (
+    _moved,
     planned_units,
     ratio_units,
     rejection_units,
@@ -194,3 +195,21 @@ def test_a_ratio_at_the_bound_is_never_shown() -> None:
     assert ratio_units(1.1, 1.3, 0.5, 0.99, 0.05) is None
     with pytest.raises(ValueError, match="sigma"):
         ratio_units(1.1, 1.0, 0.0, 0.99, 0.05)
+
+
+@pytest.mark.parametrize(("truth", "tests"), [(0.05, 1), (0.035, 10)])
+def test_a_rate_over_its_limit_is_rejected_as_fast_as_predicted(truth: float, tests: int) -> None:
+    claim = Claim(margin=0.02, disagreement=0.01, top=0)
+    found = stops(e_reject, claim, (-40, 0), [truth, 1 - truth], 5, 2_000, 20 * tests, seed=12)
+    assert rejection_units(claim, 0.05, true_difference=-truth, tests=tests) == pytest.approx(found, rel=0.12)
+
+
+@pytest.mark.parametrize("tests", [1, 20])
+def test_a_ratio_of_error_rates_over_its_bound_is_rejected_as_fast_as_predicted(tests: int) -> None:
+    """2.7 times production's errors where 1.5 times is the bound; the truth is the plan, tilted to that mean."""
+    claim = relative_claim(3, 2, 0.01, 0.006)
+    true = dict(_moved(claim, -0.004))
+    values = (-80, 0, 40, 120)
+    chances = [sum(p for x, p in true.items() if round(x * 120) == value) for value in values]
+    found = stops(e_reject, claim, values, chances, 20, 2_000, 20 * tests, seed=13)
+    assert rejection_units(claim, 0.05, true_difference=-0.004, tests=tests) == pytest.approx(found, rel=0.12)

@@ -212,6 +212,7 @@ def test_the_sealed_bound_alone_picks_the_method() -> None:
 
 
 @given(st.integers(0, 2**60))
+@settings(deadline=None)
 def test_a_bucket_holds_its_latencies_and_is_narrow(us: int) -> None:
     edge = latency_edge(us)
     assert edge <= us < next_edge(edge)

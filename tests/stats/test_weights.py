@@ -5,17 +5,16 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gnomon.stats as gs
 
-populations = st.lists(
-    st.tuples(st.floats(-1, 1), st.floats(0.1, 1)), min_size=1, max_size=7
-)
+populations = st.lists(st.tuples(st.floats(-1, 1), st.floats(0.1, 1)), min_size=1, max_size=7)
 
 
 @given(populations)
+@settings(deadline=None)
 def test_total_and_variance_are_without_bias_over_every_sample(population) -> None:
     """Exact, over all 2^N outcomes of the coins (Sarndal, Swensson & Wretman 1992, result 2.8.1)."""
     y, chance = (np.array(each) for each in zip(*population, strict=True))
@@ -48,10 +47,8 @@ def test_the_variance_is_that_of_many_samples(estimate: str) -> None:
     share = np.repeat([0.9, 0.08, 0.02], 3) * np.array([0.04, 0.94, 0.02, 0.1, 0.85, 0.05, 0.2, 0.7, 0.1])
     y = np.tile([-1.0, 0.0, 1.0], 3)
     drawn = rng.multinomial(arrivals, [*(share * chance), 1 - share @ chance], size=20_000)[:, :9]
-    if estimate == "mean":
-        found = gs.horvitz_thompson_mean(drawn, y, chance, arrivals)
-    else:
-        found = gs.hajek(drawn, y, chance)
+    by_total = estimate == "mean"
+    found = gs.horvitz_thompson_mean(drawn, y, chance, arrivals) if by_total else gs.hajek(drawn, y, chance)
     assert found.value.mean() == pytest.approx(share @ y, abs=4e-4)
     assert found.variance.mean() == pytest.approx(found.value.var(), rel=0.05)
 
@@ -63,6 +60,7 @@ def test_equal_probabilities_are_the_plain_mean() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 99), st.floats(-1, 1), st.floats(0.01, 1)), min_size=2, max_size=6))
+@settings(deadline=None)
 def test_groups_may_come_in_any_order_and_be_split(groups) -> None:
     split = [(c // 2, y, p) for c, y, p in groups] + [(c - c // 2, y, p) for c, y, p in reversed(groups)]
     for function in (gs.horvitz_thompson, gs.hajek):

@@ -14,7 +14,7 @@ from gnomon.errors import StateError
 from gnomon.log import read
 from gnomon.log.append import append
 from gnomon.records import counters, slices
-from gnomon.records.facts import ProbeResult, RunnerFacts
+from gnomon.records.facts import ProbeResult, RunnerFacts, TwinFacts
 from gnomon.settings import Settings
 from gnomon.state import open_state
 from gnomon.status import KINDS, arms, equalities
@@ -172,8 +172,25 @@ def test_the_metrics_say_failures_by_outcome_and_nothing_of_what_is_not_known(po
     assert 'gnomon_call_failures_total{arm="production",outcome="",trial="fraud-v2.1"} 0.0' in said
     assert 'gnomon_open_requests{trial="fraud-v2.1"} 0.0' in said
     assert 'gnomon_ledger_balanced{side="runner",trial="fraud-v2.1"} 1.0' in said
+    assert "gnomon_twins_total{" not in said
     now["equalities"]["runner"]["holds"], now["ledger"]["open"] = None, None
     said = port.get("/metrics").text
     assert "gnomon_open_requests{" not in said
     assert 'gnomon_ledger_balanced{side="runner"' not in said
     assert 'gnomon_ledger_balanced{side="gateways"' in said
+
+
+def test_twins_that_were_not_made_failed_or_came_from_a_cache_are_said(port, served, monkeypatch):
+    settings, state, trial = served
+    monkeypatch.setattr(pipeline, "_runner_of", lambda *_: True)
+    assert pipeline.status(settings, state, trial)["twins"] is None
+    twins = TwinFacts(drawn=1_200, missed=4, failed=3, repeated=2)
+    facts = msgspec.structs.replace(FACTS, time_us=clock.now_us(), twins=twins)
+    settings.facts_file(trial.id).write_bytes(msgspec.json.encode(facts))
+    port.now = pipeline.status(settings, state, trial)
+    assert port.now["twins"] == {"drawn": 1_200, "made": 1_196, "missed": 4, "failed": 3, "repeated": 2}
+    assert views.twins_line(port.now["twins"]) == (
+        "1,196 of 1,200 drawn were made; 4 found no room in the budget, which is no random choice; 3 failed; "
+        "2 came from a cache and say nothing about noise"
+    )
+    assert 'gnomon_twins_total{result="missed",trial="fraud-v2.1"} 4.0' in port.get("/metrics").text

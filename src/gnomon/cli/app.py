@@ -2,14 +2,14 @@
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gnomon import __version__
+from gnomon.cli import check as checking
+from gnomon.cli.common import AsJson, PlanFile, builtin, opened, put, say
 
 if TYPE_CHECKING:  # the state database costs 200 ms to import; `gnomon --help` does not need it
     from gnomon.records.trial import Trial
@@ -27,8 +27,6 @@ app = typer.Typer(
 labels = typer.Typer(help="Ground truth.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(labels, name="labels")
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-PlanFile = Annotated[Path, typer.Argument(help="The plan.", metavar="PLAN")]
 TrialName = Annotated[
     str, typer.Argument(help="Name or id of the trial; the newest one when left out.", metavar="[TRIAL]")
 ]
@@ -46,44 +44,6 @@ def _main(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
 ) -> None:
     _ = version
-
-
-@contextmanager
-def opened(trial: str = "") -> "Iterator[tuple[Settings, State, Trial]]":
-    """Settings, the state database and one trial."""
-    from gnomon import settings as settings_module
-    from gnomon.errors import NotFound
-    from gnomon.state import open_state
-
-    settings = settings_module.load()
-    if settings.state is None and not (settings.root / "state.db").exists():
-        raise NotFound(f"no trial in {settings.root}; start one with: gnomon serve plan.yaml (or set GNOMON_DATA)")
-    with open_state(settings.state_url) as state:
-        if trial:
-            yield settings, state, state.trial(trial)
-            return
-        trials = state.trials()
-        if not trials:
-            raise NotFound(f"no trial in {settings.root}; start one with: gnomon serve plan.yaml")
-        yield settings, state, max(trials, key=lambda each: each.registered_us)
-
-
-def say(text: str) -> None:
-    """A line for the person at the terminal, if there is still one: a supervisor outlives it."""
-    with suppress(OSError):
-        typer.echo(text, err=True)
-
-
-def put(value: Any) -> None:  # noqa: ANN401  whatever JSON holds
-    """Print JSON."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
-
-
-def builtin(value: Any) -> Any:  # noqa: ANN401  any record
-    """A record as JSON values."""
-    import msgspec
-
-    return msgspec.to_builtins(value)
 
 
 @app.command()
@@ -121,49 +81,30 @@ def init(
 
 
 @app.command()
-def schema() -> None:
-    """Print the JSON Schema of a plan, for editors."""
-    from gnomon.plan.language import json_schema
-
-    put(json_schema())
-
-
-@app.command()
-def check(
-    plan: PlanFile,
-    as_json: AsJson = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Do not call the models.")] = False,
+def schema(
+    report: Annotated[bool, typer.Option("--report", help="Of the report's JSON, not of a plan.")] = False,
 ) -> None:
-    """Explain a plan, find every problem in it, and call both models."""
-    from gnomon.plan import check as checks
-    from gnomon.plan import load, seal
+    """Print the JSON Schema of a plan, for editors."""
+    if report:
+        from gnomon.report import report_schema
 
-    loaded = load.read(plan)
-    endpoints = [] if offline else checks.call_endpoints(loaded.plan, ca_file=_authorities())
-    digest = seal.seal(loaded.document).digest
-    sentences = checks.explain(loaded.plan)
-    if as_json:
-        put({"digest": digest, "explanation": sentences, "endpoints": builtin(endpoints)})
+        put(report_schema())
     else:
-        for sentence in sentences:
-            typer.echo(sentence)
-        typer.echo(f"Digest of the sealed part: {digest}")
-        for endpoint in endpoints:
-            typer.echo(f"{'ok  ' if endpoint.ok else 'DEAD'}  {endpoint.message}")
-    if any(not endpoint.ok for endpoint in endpoints):
-        raise typer.Exit(2)
+        from gnomon.plan.language import json_schema
+
+        put(json_schema())
 
 
-def _authorities() -> Path | None:
-    from gnomon import settings as settings_module
-
-    settings = settings_module.load()
-    settings.check_authorities()
-    return settings.ca_file
+app.command()(checking.check)
 
 
 @app.command()
-def serve(plan: PlanFile) -> None:
+def serve(
+    plan: PlanFile,
+    pilot: Annotated[
+        str, typer.Option(help="Trial whose log names the values of `top` segments; else the first requests do.")
+    ] = "",
+) -> None:
     """Seal the plan and run the trial: gateway, runner, admin port. Ctrl-C drains; SIGHUP replaces the gateways."""
     import asyncio
 
@@ -182,7 +123,7 @@ def serve(plan: PlanFile) -> None:
         typer.echo("ready; Ctrl-C drains and ends")
         sys.stdout.flush()
 
-    asyncio.run(run(settings, plan, reload=settings_module.load, say=say, announce=announce))
+    asyncio.run(run(settings, plan, reload=settings_module.load, say=say, announce=announce, pilot=pilot))
 
 
 @app.command()
@@ -318,6 +259,7 @@ def report(
     trial: TrialName = "",
     html: Annotated[Path | None, typer.Option(help="Write one offline HTML file.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write Markdown, as for a pull request.")] = None,
+    charts: Annotated[Path | None, typer.Option(help="Write every chart as SVG and PNG into this folder.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Report the last verdict (or a first look). Markdown on standard output when no file is named."""
@@ -332,9 +274,14 @@ def report(
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(render(built), encoding="utf-8")
             say(f"wrote {path}")
+    if charts is not None:
+        from gnomon.report import figures
+
+        for path in figures.save(built, charts):
+            say(f"wrote {path}")
     if as_json:
         sys.stdout.write(reports.json(built).decode() + "\n")
-    elif html is None and markdown is None:
+    elif html is None and markdown is None and charts is None:
         typer.echo(reports.markdown(built))
 
 

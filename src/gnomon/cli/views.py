@@ -1,7 +1,7 @@
 """What the commands print for people. Colour never carries a fact alone: each has its word."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -145,10 +145,42 @@ def probes_line(probes: list[dict[str, Any]]) -> str:
     return f"{whole} of {len(probes)} came through, the last at {when(max(each['time_us'] for each in probes))}"
 
 
+def twins_line(twins: dict[str, Any]) -> str:
+    """How often production was asked a second time since the runner started, and what became of it."""
+    parts = [f"{twins['made']:,} of {twins['drawn']:,} drawn were made"]
+    if twins["missed"]:
+        parts.append(f"{twins['missed']:,} found no room in the budget, which is no random choice")
+    if twins["failed"]:
+        parts.append(f"{twins['failed']:,} failed")
+    if twins["repeated"]:
+        parts.append(f"{twins['repeated']:,} came from a cache and say nothing about noise")
+    return "; ".join(parts)
+
+
+def progress_lines(progress: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Truth, cycles and dates."""
+    truth, cycles = progress["truth"], progress["cycles"]
+    if truth is not None and truth["waiting"] is None:
+        yield "truth", "not known before the first look; run: gnomon decide"
+    elif truth is not None:
+        late = f"; {truth['imputed']:,} did not come in time and count as the worst case" if truth["imputed"] else ""
+        trails = "" if truth["lag_s"] is None else f", {truth['lag_s']:,.1f} s behind the log"
+        yield "truth", f"settled to {when(truth['settled_to_us'])}{trails}; {truth['waiting']:,} exchanges wait{late}"
+    if cycles is not None:
+        closed = "not known before the first look" if cycles["closed"] is None else f"{cycles['closed']:,} closed"
+        yield "cycles", f"{cycles['over']:,} of {cycles['length_s'] / 86_400:g} d are over, {closed}"
+    if progress["next_decision_us"] is None:
+        yield "next decision", progress["next_decision"]
+    else:
+        yield "next decision", f"{when(progress['next_decision_us'])}: {progress['next_decision']}"
+    if progress["deadline_us"] is not None:
+        yield "deadline", when(progress["deadline_us"])
+
+
 def _status(now: dict[str, Any]) -> RenderableType:
     verdict, paused = now["verdict"], now["paused"]
     facts = Table.grid(padding=(0, 2))
-    lag = now["watermark_lag_s"]
+    lag, behind = now["watermark_lag_s"], now["comparison_lag_s"]
     none = "not known" if now["ledger"]["open"] is None else "nothing yet"
     for name, value in (
         (
@@ -164,7 +196,10 @@ def _status(now: dict[str, Any]) -> RenderableType:
         *((f"{each['arm']} is", f"{each['shown']}, read at {when(each['time_us'])}") for each in now["identities"]),
         ("sampled", sampling_line(now["sampling"])),
         ("inbox", inbox_line(now["inbox"])),
+        *([("twins", twins_line(now["twins"]))] if now.get("twins") else []),
         *(("problem", problem) for problem in now["problems"]),
+        ("comparison lag", "not known" if behind is None else f"{behind:,.1f} s"),
+        *progress_lines(now["progress"]),
         ("log up to", none if lag is None else f"{when(now['watermark_us'])}, {lag:,.1f} s ago"),
         ("probes", probes_line(now["probes"])),
         ("shadow tax", tax_line(now["tax"])),

@@ -1,66 +1,55 @@
 """What each test says: its e-values, its interval and its result, with the reason in a sentence."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from fractions import Fraction
+from dataclasses import dataclass, replace
 
-from gnomon.decide import weighing, wording
-from gnomon.evidence import catches_all, top
+from gnomon.decide import hybrid, numbers, weighing, wording
+from gnomon.decide.claims import PPM
+from gnomon.decide.rows import Levels, Numbers, Row, digits, nine
+from gnomon.evidence import catches_all
 from gnomon.records.evidence import Cell, Evidence
-from gnomon.records.plan import Gate, Plan, Test
+from gnomon.records.plan import Gate, Plan
 from gnomon.records.verdict import Result, TestResult
 from gnomon.stats import betting
 
-_PPM = 1_000_000
+_UNTESTED = "not tested, because not every gate passes"
 
 
 @dataclass(frozen=True, slots=True)
-class _Numbers:
-    """The statistics of one test, rounded as they are recorded."""
+class Assessment:
+    """Everything that one look says, test by test, in the plan's order."""
 
-    estimate: float | None
-    lower: float | None
-    upper: float | None
-    e_promote: float
-    e_reject: float
+    tests: tuple[TestResult, ...]
+    targets: tuple[TestResult, ...]
+    alarms: tuple[str, ...]
+    """Harm that is shown inside a margin: sentences, on which no verdict rests."""
 
 
 def assess(plan: Plan, evidence: Evidence, *, started_us: int) -> tuple[TestResult, ...]:
-    """The result of every test of the plan, in its order.
+    """The result of every test of the plan's gates, in its order.
 
-    `pass` needs e >= 1/alpha against the margin, the units, and the duration, all now. `fail` means that e-Holm names
-    the test: shown to be worse than its margin, with all tests together wrong at most alpha of the time. A cell that
-    catches the rest and saw nothing passes without numbers; any other cell without data is inconclusive.
+    `pass` needs e >= 1/alpha against the margin, the units, and the duration, all now; a hybrid test needs 2/alpha, or
+    its one test at the deadline. `fail` means that e-Holm names the test: shown to be worse than its margin, with all
+    tests together wrong at most alpha of the time. A cell that catches the rest and saw nothing passes without numbers;
+    any other cell without data is inconclusive.
     """
-    gates = [gate for gate in plan.gates for _ in gate.tests]
-    alpha = plan.alpha_ppm / _PPM
-    numbers = _numbers(plan, gates, evidence.cells, alpha)
-    harmed = set(betting.e_holm([each.e_reject for each in numbers], alpha))
-    results = []
-    for index, (gate, test, cell) in enumerate(zip(gates, plan.tests, evidence.cells, strict=True)):
-        now = numbers[index]
-        result = "fail" if index in harmed else _result(plan, test, cell, now, started_us)
-        results.append(
-            TestResult(
-                gate=test.gate,
-                segment=test.segment,
-                value=test.value,
-                result=result,
-                reason=wording.reason(plan, gate, test, cell, result, now.e_promote, now.e_reject, started_us),
-                margin_ppm=test.margin_ppm,
-                units=cell.units,
-                needed=test.min_units,
-                estimate=now.estimate,
-                lower=now.lower,
-                upper=now.upper,
-                e_promote=now.e_promote,
-                e_reject=now.e_reject,
-                promote_at=_digits(1 / alpha),
-                reject_at=_digits(len(gates) / alpha),
-                cell=cell,
-            )
-        )
-    return tuple(results)
+    return assess_all(plan, evidence, started_us=started_us).tests
+
+
+def assess_all(plan: Plan, evidence: Evidence, *, started_us: int) -> Assessment:
+    """The results of the gates, and of the targets, which are tested where every gate passes."""
+    rows, found, tests = _gates(plan, evidence, started_us)
+    each = [wording.alarm(plan, row, now) for row, now, test in zip(rows, found, tests, strict=True) if _open(test)]
+    return Assessment(
+        tests=tests,
+        targets=_targets(plan, evidence, passes(plan, tests), started_us),
+        alarms=tuple(sentence for sentence in each if sentence is not None),
+    )
+
+
+def passes(plan: Plan, tests: Sequence[TestResult]) -> bool:
+    """Every test passes, and at least one of them on data."""
+    return all(test.result == "pass" for test in tests) and any(not vacuous(plan, test.cell) for test in tests)
 
 
 def vacuous(plan: Plan, cell: Cell) -> bool:
@@ -68,55 +57,101 @@ def vacuous(plan: Plan, cell: Cell) -> bool:
     return cell.seen == 0 and catches_all(plan, cell.segment, cell.value)
 
 
-def _result(plan: Plan, test: Test, cell: Cell, now: _Numbers, started_us: int) -> Result:
-    if vacuous(plan, cell):
+def over_deadline(plan: Plan, evidence: Evidence, started_us: int) -> bool:
+    """Sampling ended at the deadline; truth may come for `expected_within` longer, where a gate needs it."""
+    if plan.duration.deadline_us is None:
+        return False
+    needs_truth = plan.truth is not None and any(gate.needs_truth for gate in plan.gates)
+    grace_us = plan.truth.expected_within_us if plan.truth is not None and needs_truth else 0
+    return evidence.as_of_us > started_us + plan.duration.deadline_us + grace_us
+
+
+def _gates(plan: Plan, evidence: Evidence, started_us: int) -> tuple[list[Row], list[Numbers], tuple[TestResult, ...]]:
+    rows = _rows(plan, plan.gates, evidence.cells[: len(plan.tests)])
+    alpha = plan.alpha_ppm / PPM
+    found = numbers.compute(plan, evidence, rows, Levels(alpha, promote_tests=1, reject_tests=len(rows)))
+    over = over_deadline(plan, evidence, started_us)
+    for index, row in enumerate(rows):
+        if row.test.n_max is not None:
+            p = hybrid.p_value(plan, evidence, row, started_us=started_us, over_deadline=over)
+            found[index] = replace(found[index], hybrid_p=None if p is None else digits(p))
+    harmed = set(betting.e_holm([now.e_reject for now in found], alpha))
+    once, twice, reject_at = digits(1 / alpha), digits(2 / alpha), digits(len(rows) / alpha)
+    tests = []
+    for index, (row, now) in enumerate(zip(rows, found, strict=True)):
+        promote_at = once if row.test.n_max is None else twice
+        shown = now.e_promote >= promote_at or (now.hybrid_p is not None and now.hybrid_p <= alpha / 2)
+        result: Result = "fail" if index in harmed else _result(plan, row, now, started_us, shown=shown)
+        reason = wording.reason(plan, row, now, result, promote_at=promote_at, started_us=started_us)
+        tests.append(_test(row, now, result, reason, promote_at, reject_at))
+    return rows, found, tuple(tests)
+
+
+def _targets(plan: Plan, evidence: Evidence, tested: bool, started_us: int) -> tuple[TestResult, ...]:
+    """Which targets are shown, and which are missed: by Holm's step-down over their sequential p-values, min(1, 1/e).
+
+    At any look each side is wrong with a probability of at most alpha over all targets together, however they depend on
+    each other.
+    """
+    rows = _rows(plan, plan.targets, evidence.cells[len(plan.tests) :])
+    alpha = plan.alpha_ppm / PPM
+    found = numbers.compute(plan, evidence, rows, Levels(alpha, promote_tests=len(rows), reject_tests=len(rows)))
+    reached = set(betting.e_holm([now.e_promote for now in found], alpha))
+    missed = set(betting.e_holm([now.e_reject for now in found], alpha))
+    at = digits(len(rows) / alpha)
+    targets = []
+    for index, (row, now) in enumerate(zip(rows, found, strict=True)):
+        result: Result = "inconclusive"
+        if tested:
+            shown = index in reached
+            result = "fail" if index in missed else _result(plan, row, now, started_us, shown=shown)
+            reason = wording.reason(plan, row, now, result, promote_at=at, started_us=started_us)
+        else:
+            reason = f"{wording.subject(plan, row)}: {_UNTESTED}"
+        targets.append(_test(row, now, result, f"Target: {reason}", at, at, soft=True))
+    return tuple(targets)
+
+
+def _rows(plan: Plan, gates: Sequence[Gate], cells: Sequence[Cell]) -> list[Row]:
+    tests = [(gate, test) for gate in gates for test in gate.tests]
+    return [Row(gate, test, cell, weighing.parts(plan, cell)) for (gate, test), cell in zip(tests, cells, strict=True)]
+
+
+def _open(test: TestResult) -> bool:
+    return test.result != "fail"
+
+
+def _result(plan: Plan, row: Row, now: Numbers, started_us: int, *, shown: bool) -> Result:
+    if vacuous(plan, row.cell):
         return "pass"
-    enough = cell.units >= max(1, test.min_units)
-    lasted = cell.frontier_us >= started_us + plan.duration.at_least_us
-    shown = now.e_promote >= _digits(_PPM / plan.alpha_ppm)
-    return "pass" if enough and lasted and shown else "inconclusive"
+    enough = row.cell.units >= max(1, row.test.min_units)
+    lasted = row.cell.frontier_us >= started_us + plan.duration.at_least_us
+    return "pass" if enough and lasted and shown and now.blocked is None else "inconclusive"
 
 
-def _numbers(plan: Plan, gates: Sequence[Gate], cells: Sequence[Cell], alpha: float) -> list[_Numbers]:
-    """Every statistic of every test at once."""
-    claims = [_claim(gate, test) for gate, test in zip(gates, plan.tests, strict=True)]
-    parts = [weighing.parts(plan, cell) for cell in cells]
-    low, low_values, low_weights = betting.tabulate_weighted(
-        [[(float(part.weight), part.low) for part in each] for each in parts]
+def _test(
+    row: Row, now: Numbers, result: Result, reason: str, promote_at: float, reject_at: float, *, soft: bool = False
+) -> TestResult:
+    return TestResult(
+        gate=row.test.gate,
+        segment=row.test.segment,
+        value=row.test.value,
+        result=result,
+        reason=reason,
+        margin_ppm=row.test.margin_ppm,
+        units=row.cell.units,
+        needed=row.test.min_units,
+        estimate=now.estimate,
+        lower=now.lower,
+        upper=now.upper,
+        e_promote=now.e_promote,
+        e_reject=now.e_reject,
+        promote_at=promote_at,
+        reject_at=reject_at,
+        cell=row.cell,
+        soft=soft,
+        hybrid_p=now.hybrid_p,
+        no_estimate=now.no_estimate,
+        production=nine(now.production),
+        candidate=nine(now.candidate),
     )
-    high, high_values, high_weights = betting.tabulate_weighted(
-        [[(float(part.weight), part.high) for part in each] for each in parts]
-    )
-    promote = betting.e_promote(low, low_values, claims, low_weights)
-    reject = betting.e_reject(high, high_values, claims, high_weights)
-    lower = betting.lower_bounds(low, low_values, claims, alpha, low_weights)
-    upper = betting.upper_bounds(high, high_values, claims, alpha, high_weights)
-    return [
-        _Numbers(
-            estimate=_nine(weighing.mean(parts[index])),
-            lower=round(float(lower[index]), 9) if cell.low else None,
-            upper=round(float(upper[index]), 9) if cell.high else None,
-            e_promote=_digits(float(promote[index])),
-            e_reject=_digits(float(reject[index])),
-        )
-        for index, cell in enumerate(cells)
-    ]
-
-
-def _claim(gate: Gate, test: Test) -> betting.Claim:
-    return betting.Claim(
-        margin=test.margin_ppm / _PPM,
-        disagreement=test.disagreement_ppm / _PPM,
-        difference=test.difference_ppm / _PPM,
-        top=top(gate),
-    )
-
-
-def _nine(mean: Fraction | None) -> float | None:
-    """A mean of D, 9 digits."""
-    return None if mean is None else round(float(mean), 9)
-
-
-def _digits(value: float) -> float:
-    """9 significant digits: what two machines agree on."""
-    return float(f"{value:.9g}")

@@ -1,13 +1,48 @@
 """Compare a recorded verdict with a recomputed one, field by field."""
 
+from collections.abc import Mapping
+from typing import Any, Final
+
 import msgspec
 
 from gnomon.records.verdict import Verdict
 
+_LATER: Final = frozenset({"targets", "attempt", "closed_cycles"})
+_LATER_OF_A_TEST: Final = frozenset({"soft", "hybrid_p", "no_estimate", "production", "candidate"})
+_LATER_OF_A_CELL: Final = frozenset({"grid", "reference_low", "reference_high", "tail", "closed_tail", "truths"})
+"""Fields that the first release did not write."""
+
+_ALARM: Final = "Alarm: "
+
 
 def differences(recorded: Verdict, again: Verdict) -> list[str]:
-    """One line for each field that differs: its path, what was recorded, what comes out now. Empty: the same."""
-    return _compare("", msgspec.to_builtins(recorded), msgspec.to_builtins(again))
+    """One line for each field that differs: its path, what was recorded, what comes out now. Empty: the same.
+
+    Of a verdict of the first release only what it could hold is compared.
+    """
+    left, right = msgspec.to_builtins(recorded), msgspec.to_builtins(again)
+    if _first_release(left):
+        left, right = _as_then(left), _as_then(right)
+    return _compare("", left, right)
+
+
+def _first_release(verdict: Mapping[str, Any]) -> bool:
+    """Nothing in it that came later, not even the rate of an arm: only then are missing values no difference."""
+    later = [verdict[name] for name in _LATER] + [test[name] for test in verdict["tests"] for name in _LATER_OF_A_TEST]
+    return all(value in (None, False, (), [], 0, 1) and not isinstance(value, float) for value in later)
+
+
+def _as_then(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in verdict.items() if name not in _LATER}
+    kept["tests"] = [_test_as_then(test) for test in verdict["tests"]]
+    kept["reasons"] = [reason for reason in verdict["reasons"] if not reason.startswith(_ALARM)]
+    return kept
+
+
+def _test_as_then(test: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in test.items() if name not in _LATER_OF_A_TEST}
+    kept["cell"] = {name: value for name, value in test["cell"].items() if name not in _LATER_OF_A_CELL}
+    return kept
 
 
 def _compare(path: str, left: object, right: object) -> list[str]:

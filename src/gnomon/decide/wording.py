@@ -1,136 +1,81 @@
-"""The sentences of a verdict: what was found, in which numbers, for people."""
+"""The sentence of a test: what was found, in which numbers, or what is still missing, for people."""
 
-from collections.abc import Sequence
-from fractions import Fraction
-
-from gnomon.decide import weighing
-from gnomon.evidence import catches_all, top
+from gnomon.decide import kinds
+from gnomon.decide.claims import PPM
+from gnomon.decide.rows import Numbers, Row
+from gnomon.decide.words import count, short, span
+from gnomon.evidence import catches_all
 from gnomon.records.evidence import Cell
-from gnomon.records.plan import OVERALL, Gate, Plan, Test
+from gnomon.records.plan import OVERALL, Plan
 from gnomon.records.verdict import Result
 
-_GOOD = {"accuracy": "right", "agreement": "agreed", "error_rate": "answered", "latency": "within the limit"}
-_NOUN = {"accuracy": "accuracy", "agreement": "agreement", "error_rate": "error rate", "latency": "latency"}
 
-
-def place(segment: str, value: str) -> str:
-    """`overall`, or `source=tweets`."""
-    return OVERALL if segment == OVERALL else f"{segment}={value}"
-
-
-def subject(gate: Gate, test: Test) -> str:
+def subject(plan: Plan, row: Row) -> str:
     """What the test looks at: `accuracy of label on source=tweets`."""
-    of = f" of {gate.output}" if gate.output else ""
-    where = OVERALL if test.segment == OVERALL else f"on {test.cell}"
-    return f"{_NOUN[gate.kind]}{of} {where}"
+    where = OVERALL if row.test.segment == OVERALL else f"on {row.test.cell}"
+    on = kinds.available(plan) if row.gate.needs_truth else ""
+    return f"{kinds.noun(row.gate)} {where}{f', {on}' if on else ''}"
 
 
-def reason(
-    plan: Plan, gate: Gate, test: Test, cell: Cell, result: Result, e_promote: float, e_reject: float, started_us: int
-) -> str:
+def reason(plan: Plan, row: Row, now: Numbers, result: Result, *, promote_at: float, started_us: int) -> str:
     """One sentence with the numbers that decide, or with what is still missing."""
-    head = subject(gate, test)
-    if cell.seen == 0:
-        return f"{head}: {_nothing(plan, test)}"
-    tail = _tail(cell)
+    head = subject(plan, row)
+    if row.cell.seen == 0:
+        return f"{head}: {_nothing(plan, row)}"
+    tail = _tail(row.cell)
+    numbers = kinds.counted(row, now)
     if result == "fail":
-        return f"{head}: {_harm(gate, test)}: {numbers(plan, gate, cell)}; e {short(e_reject)}{tail}"
+        return f"{head}: {kinds.harm(row.gate, row.test)}: {numbers}; e {short(now.e_reject)}{tail}"
     if result == "pass":
-        sequential = f"e {short(e_promote)}, sequential p {min(1.0, 1 / e_promote):.2g}"
-        return f"{head}: {_fine(gate, test)}: {numbers(plan, gate, cell)}; {sequential}{tail}"
-    return f"{head}: {_missing(plan, test, cell, e_promote, started_us)}; {numbers(plan, gate, cell)}{tail}"
+        return f"{head}: {kinds.fine(row.gate, row.test)}: {numbers}; {_shown(now, promote_at)}{tail}"
+    return f"{head}: {_missing(plan, row, now, promote_at, started_us)}; {numbers}{tail}"
 
 
-def numbers(plan: Plan, gate: Gate, cell: Cell) -> str:
-    """What was counted: both arms' rates where every pair has them, else who was better how often.
-
-    Rates and means are those of the traffic: weighted, where strata have different sampling rates. Units are counts.
-    """
-    each = weighing.parts(plan, cell)
-    histogram = cell.low or cell.high
-    units = sum(count for _, count in histogram)
-    if not units:
-        return "no settled units"
-    if cell.known and cell.known == cell.exchanges - cell.lost:
-        production, candidate = weighing.shares(each)
-        against = f" against {percent(production)}" if gate.kind in {"accuracy", "error_rate"} else ""
-        return f"{percent(candidate)} {_GOOD[gate.kind]}{against}, {count(units, 'unit')}"
-    better = sum(count for value, count in histogram if value > 0)
-    worse = sum(count for value, count in histogram if value < 0)
-    return f"the candidate is better on {better} and worse on {worse} of {count(units, 'unit')} ({signed(each)})"
-
-
-def signed(each: Sequence[weighing.Part]) -> str:
-    """The mean of D in percentage points, over at least one unit."""
-    return f"{float(100 * (weighing.mean(each) or Fraction(0))):+.1f} pp"
+def alarm(plan: Plan, row: Row, now: Numbers) -> str | None:
+    """Harm that is shown and inside the margin, as far as this test alone can tell. No verdict rests on it."""
+    bound = row.gate.ratio
+    if row.is_latency_ratio and bound is not None:
+        if now.lower is None or now.lower <= 1 or now.blocked:
+            return None
+        shown = f"the candidate is slower than production, at least {now.lower:.3g} times"
+    elif (
+        row.test.margin_ppm == 0 or (row.gate.top == 0 and not row.is_precision) or now.upper is None or now.upper >= 0
+    ):
+        return None
+    elif row.gate.form in {"not_above", "not_below"}:
+        side = "above" if row.gate.form == "not_above" else "below"
+        shown = f"{side} production's by at least {kinds.found_size(row.gate, -now.upper)}"
+    else:
+        shown = f"the candidate is worse by at least {kinds.found_size(row.gate, -now.upper)}"
+    return f"Alarm: {subject(plan, row)}: {shown}, which is inside the margin"
 
 
-def percent(share_of: Fraction) -> str:
-    """A share of the traffic: `83.1 %`."""
-    return f"{float(100 * share_of):.1f} %"
+def _shown(now: Numbers, promote_at: float) -> str:
+    sequential = f"e {short(now.e_promote)}, sequential p {min(1.0, 1 / now.e_promote):.2g}"
+    if now.e_promote >= promote_at or now.hybrid_p is None:
+        return sequential
+    return f"p {now.hybrid_p:.2g} in the one test at the deadline ({sequential})"
 
 
-def points(ppm: int) -> str:
-    """A margin: `4.0 pp`."""
-    shown = ppm / 10_000
-    return f"{shown:.1f} pp" if round(shown, 1) == shown else f"{shown:g} pp"
+def _nothing(plan: Plan, row: Row) -> str:
+    return "no request fell here" if catches_all(plan, row.test.segment, row.test.value) else "no data"
 
 
-def share(ppm: int) -> str:
-    """A declared share: `0.5 %`."""
-    return f"{ppm / 10_000:g} %"
-
-
-def count(number: int, noun: str) -> str:
-    """A number and its noun: `1 unit`, `1,200 units`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def short(e_value: float) -> str:
-    """An e-value for people."""
-    return f"{e_value:,.0f}" if 100 <= e_value < 1e6 else f"{e_value:.3g}"
-
-
-def span(us: int) -> str:
-    """A duration in its largest fitting unit."""
-    for unit, size in (("d", 86_400_000_000), ("h", 3_600_000_000), ("min", 60_000_000)):
-        if us >= size:
-            return f"{us / size:.3g} {unit}"
-    return f"{us / 1_000_000:.3g} s"
-
-
-def _nothing(plan: Plan, test: Test) -> str:
-    return "no request fell here" if catches_all(plan, test.segment, test.value) else "no data"
-
-
-def _harm(gate: Gate, test: Test) -> str:
-    if top(gate) == 0:
-        return f"more than {share(test.margin_ppm)} of the candidate's answers {_BAD[gate.kind]}"
-    if test.margin_ppm == 0:
-        return "the candidate is worse"
-    return f"the candidate is worse by more than {points(test.margin_ppm)}"
-
-
-def _fine(gate: Gate, test: Test) -> str:
-    if top(gate) == 0:
-        return f"less than {share(test.margin_ppm)} of the candidate's answers {_BAD[gate.kind]}"
-    if test.margin_ppm == 0:
-        return "the candidate is better"
-    return f"the candidate is not worse by {points(test.margin_ppm)} or more"
-
-
-_BAD = {"agreement": "differ from production's", "error_rate": "are failures", "latency": "are over the limit"}
-
-
-def _missing(plan: Plan, test: Test, cell: Cell, e_promote: float, started_us: int) -> str:
+def _missing(plan: Plan, row: Row, now: Numbers, promote_at: float, started_us: int) -> str:
     """What keeps the test from passing, the first thing first."""
+    cell, test = row.cell, row.test
+    if now.blocked is not None:
+        return now.blocked
     if plan.duration.cycle_us and not cell.low and cell.high:
         return "no cycle of traffic is closed yet"
     if cell.units < max(1, test.min_units):
         return f"{cell.units:,} of {count(max(1, test.min_units), 'unit')}"
-    needed = 1_000_000 / plan.alpha_ppm
-    if e_promote < needed:
-        return f"not shown yet, e is {short(e_promote)} and must reach {short(needed)}"
+    few = kinds.too_few(row, plan.alpha_ppm / PPM)
+    if few is not None:
+        return few
+    if now.e_promote < promote_at:
+        fixed = "" if now.hybrid_p is None else f", and the one test at the deadline gives p {now.hybrid_p:.2g}"
+        return f"not shown yet, e is {short(now.e_promote)} and must reach {short(promote_at)}{fixed}"
     ran_us = max(0, cell.frontier_us - started_us)
     return f"{span(ran_us)} of at least {span(plan.duration.at_least_us)} are settled"
 

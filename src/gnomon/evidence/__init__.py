@@ -3,10 +3,10 @@
 Reads     comparisons, ledger, truths, at pinned versions
 Promises  integers only, so that any engine gives the same; what is unknown is taken as worst for the candidate
           where it could promote and as best where it could reject; no data gives empty counts, never an error
-Add here  a gate's definition of D: one function in `differences.py`
+Add here  a gate's definition of D: one function in `observed.py` or `truthful.py`
 """
 
-from gnomon.evidence.differences import top
 from gnomon.evidence.look import catches_all, gather
+from gnomon.evidence.terms import bottom, top
 
-__all__ = ["catches_all", "gather", "top"]
+__all__ = ["bottom", "catches_all", "gather", "top"]

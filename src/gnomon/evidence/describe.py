@@ -13,12 +13,12 @@ from functools import partial
 from typing import Any, Final
 
 import ibis
-import pyarrow as pa
 from msgspec import structs
 
-from gnomon.evidence import counts, rows
-from gnomon.evidence.differences import TRUTH_NUMBER, TRUTH_TEXT
+from gnomon.evidence import counts, noise, rows
+from gnomon.evidence.engine import Engine
 from gnomon.evidence.losses import losses
+from gnomon.evidence.terms import TRUTH_NUMBER, TRUTH_TEXT
 from gnomon.log import read, tables
 from gnomon.log.tables import output_columns, segment_column
 from gnomon.records.evidence import Agreement, Description, Disagreement, LatencySummary
@@ -53,7 +53,7 @@ def describe(
 
     With `started_us` nothing after the plan's deadline is read, as the evidence has it.
     """
-    with closing(_Engine(log)) as engine:
+    with closing(Engine(log)) as engine:
         ledger = engine.table("ledger", tables.LEDGER)
         latest = counts.latest(ledger, epoch=first_epoch)
         end_us = ledger.watermark_us.max().to_pyarrow().as_py() or 0
@@ -72,25 +72,8 @@ def describe(
             ledger=counts.sides(latest),
             sampling=counts.sampling(plan, latest),
             losses=losses(plan, read_rows, engine.connection, log_url=log_url),
+            noise=noise.floor(plan, pairs),
         )
-
-
-class _Engine:
-    """DuckDB behind Ibis over the pinned files of one log."""
-
-    def __init__(self, log: read.Snapshot) -> None:
-        self._log = log
-        self.connection = ibis.duckdb.connect()
-
-    def table(self, name: str, schema: pa.Schema) -> Expr:
-        """The pinned files of a table, or an empty one of that schema."""
-        files = self._log.files(name)
-        if files:
-            return self.connection.read_parquet(files, table_name=name)
-        return self.connection.create_table(name, schema=ibis.Schema.from_pyarrow(schema))
-
-    def close(self) -> None:
-        self.connection.disconnect()
 
 
 def _rows(table: Expr) -> list[dict[str, Any]]:

@@ -1,14 +1,18 @@
 """Does the log add up? The ledger's sums, what contradicts them, and a digest of what was read."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import ibis
 
+from gnomon.evidence.engine import fetched
+from gnomon.evidence.rows import COUNTED, first
+from gnomon.evidence.terms import ALWAYS, NEVER, whole
 from gnomon.records.ledger import ATTRIBUTED, GATEWAY_STATES, LOGGED_STATES, LOST_STATES, RUNNER_INSTANCE, RUNNER_STATES
+from gnomon.records.plan import Plan
 from gnomon.records.process import PROBE_EPOCH
 
 Expr = Any
@@ -26,28 +30,39 @@ class Ledger:
     """0: nothing has been flushed."""
     sums: dict[str, int]
     anomalies: tuple[str, ...]
-
-    @property
-    def unattributed(self) -> int:
-        """Lost exchanges that stand in no row of `comparisons`: they may belong to any cell."""
-        return sum(self.sums.get(state, 0) for state in LOST_STATES - ATTRIBUTED)
+    unattributed: int
+    """Lost exchanges that stand in no row of `comparisons`: they may belong to any cell."""
 
 
-def read_ledger(ledger: Expr, *, epoch: int) -> Ledger:
-    """Sums by state over the instances of one epoch; counts are cumulative, so the largest is the latest."""
-    whole = ledger.agg(rows=ibis._.count(), watermark=ibis._.watermark_us.max()).to_pyarrow().to_pylist()[0]
+def read_ledger(ledger: Expr, *, epoch: int, deadline_us: int | None = None) -> Ledger:
+    """Sums by state over the instances of one epoch; counts are cumulative, so the largest is the latest.
+
+    With a deadline, what was lost of the requests after it does not count: once a flush says that all before it are
+    settled, one more is read.
+    """
+    (all_of_it,) = fetched(ledger.agg(rows=ibis._.count(), watermark=ibis._.watermark_us.max()))
     mine = ledger.filter(ledger.epoch == epoch)
-    latest = mine.group_by("instance", "stratum", "state").agg(count=ibis._["count"].max())
-    by_state = latest.group_by("state").agg(total=ibis._["count"].sum()).to_pyarrow().to_pylist()
-    sums = {row["state"]: int(row["total"]) for row in sorted(by_state, key=lambda row: row["state"])}
+    sums = _sums(mine)
+    counted = sums
+    if deadline_us is not None and (all_of_it["watermark"] or 0) >= deadline_us:
+        after = ledger.filter(ledger.watermark_us >= deadline_us).select("time_us").distinct()
+        flushes = [row["time_us"] for row in fetched(after.order_by("time_us").limit(2))]
+        counted = _sums(mine.filter(mine.time_us <= flushes[-1]))
     final = sum(count for state, count in sums.items() if state in _FINAL)
     sums["open"] = max(0, sums.get("seen", 0) - final)
     return Ledger(
-        rows=whole["rows"],
-        watermark_us=whole["watermark"] or 0,
+        rows=all_of_it["rows"],
+        watermark_us=all_of_it["watermark"] or 0,
         sums=sums,
         anomalies=(*_shrinking(mine), *_too_many(mine), *_unequal(ledger)),
+        unattributed=sum(counted.get(state, 0) for state in LOST_STATES - ATTRIBUTED),
     )
+
+
+def _sums(ledger: Expr) -> dict[str, int]:
+    latest = ledger.group_by("instance", "stratum", "state").agg(count=ibis._["count"].max())
+    by_state = fetched(latest.group_by("state").agg(total=ibis._["count"].sum()))
+    return {row["state"]: int(row["total"]) for row in sorted(by_state, key=lambda row: row["state"])}
 
 
 def _shrinking(ledger: Expr) -> list[str]:
@@ -58,7 +73,7 @@ def _shrinking(ledger: Expr) -> list[str]:
     bad = steps.filter(steps["count"] < steps.before).order_by("time_us", "instance", "stratum", "state").limit(3)
     return [
         f"the ledger goes backward: `{row['state']}` of {row['instance']} fell from {row['before']} to {row['count']}"
-        for row in bad.to_pyarrow().to_pylist()
+        for row in fetched(bad)
     ]
 
 
@@ -79,7 +94,7 @@ def _too_many(ledger: Expr) -> list[str]:
     bad = sums.filter(sums.ended > sums.seen).order_by("instance").limit(3)
     return [
         f"the ledger does not add up: {row['instance']} ended {row['ended']} requests and saw {row['seen']}"
-        for row in bad.to_pyarrow().to_pylist()
+        for row in fetched(bad)
     ]
 
 
@@ -96,7 +111,7 @@ def _unequal(ledger: Expr) -> list[str]:
       its acknowledgements may be lost, and requests missing here are ones that the runner received. Hence
     - all gateways of an epoch together: seen <= final states + open + received by the runners.
     """
-    first_us = ledger.filter(ledger.state == "open").time_us.min().to_pyarrow().as_py()
+    first_us = fetched(ledger.filter(ledger.state == "open").agg(first_us=ibis._.time_us.min()))[0]["first_us"]
     if first_us is None:
         return []
     steps = _steps(ledger)
@@ -113,7 +128,7 @@ def _unequal(ledger: Expr) -> list[str]:
     exact = sums.instance.startswith(RUNNER_INSTANCE) | (sums.open > 0)
     wrong = (exact & (missing != 0)) | ((missing > 0) & (sums.time_us < sums.last_us))
     bad = sums.filter(sums.time_us >= first_us, wrong).order_by("time_us", "instance", "epoch").limit(3)
-    return [*map(_inequality, bad.to_pyarrow().to_pylist()), *_never_received(steps, first_us)]
+    return [*map(_inequality, fetched(bad)), *_never_received(steps, first_us)]
 
 
 def _never_received(steps: Expr, first_us: int) -> list[str]:
@@ -131,7 +146,7 @@ def _never_received(steps: Expr, first_us: int) -> list[str]:
         f"the ledger does not add up: at {_utc(row['time_us'])} the gateways had seen {row['seen']} requests in epoch "
         f"{row['epoch']}, of which {row['ended']} had ended there, {row['open']} were open and "
         f"{row['received']} had come to the runner"
-        for row in bad.order_by("time_us", "epoch").limit(1).to_pyarrow().to_pylist()
+        for row in fetched(bad.order_by("time_us", "epoch").limit(1))
     ]
 
 
@@ -161,51 +176,85 @@ def _utc(us: int) -> str:
     return datetime.fromtimestamp(us / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def row_anomalies(comparisons: Expr, ledger: Ledger, *, rates: Mapping[str, int]) -> list[str]:
-    """What `comparisons` (all rows of the epoch) says against the ledger and the plan's rates (by stratum, over 2**32).
+def summary(plan: Plan, comparisons: Expr, *, watermark_us: int, end_us: int) -> list[dict[str, Any]]:
+    """The exchanges of `comparisons` by epoch, state, stratum and probability, counted in one pass.
+
+    `all`; `before` the watermark; `read`: before `end_us`; of these, pairs that ran together (`timed`) and those that
+    started late (`lagging`); exchanges with a `twin`, and those whose second answer a cache gave (`repeats`).
+    """
+    rows = comparisons.filter(first(plan, comparisons))
+    read = rows.time_us < end_us
+    timed = read & (rows.state == "paired") & ~rows.late
+    lags = (rows.start_lag_us > plan.start_lag_us).fill_null(ALWAYS)
+    twin = repeat = NEVER
+    if plan.fork.twin:
+        twin = read & rows.state.isin(COUNTED) & rows.twin_outcome.notnull()
+        repeat = twin & rows.twin_repeat.fill_null(NEVER)
+    keys = ["epoch", "state", "stratum", "probability"]
+    flags = {"before": rows.time_us < watermark_us, "read": read, "timed": timed, "lagging": timed & lags}
+    flags |= {"twin": twin, "repeats": repeat}
+    table = rows.select(*keys, **{name: whole(flag) for name, flag in flags.items()})
+    return fetched(table.group_by(keys).agg(all=ibis._.count(), **{name: ibis._[name].sum() for name in flags}))
+
+
+def row_anomalies(counted: Sequence[Mapping[str, Any]], ledger: Ledger, *, rates: Mapping[str, int]) -> list[str]:
+    """What the summary of an epoch says against the ledger and the plan's rates (by stratum, over 2**32).
 
     A ledger row is written after the rows it counts and pinned before them. So the log holds at least what the ledger
     counts, and no more than that from before the watermark.
     """
-    before = (ibis._.time_us < ledger.watermark_us).cast("int64").sum()
-    states = comparisons.group_by("state").agg(all=ibis._.count(), before=before).to_pyarrow().to_pylist()
-    found = {row["state"]: (row["all"], row["before"]) for row in states}
     problems = []
     for state in (state for state in RUNNER_STATES if state in LOGGED_STATES):
-        (rows, settled), counted = found.get(state, (0, 0)), ledger.sums.get(state, 0)
-        if rows < counted:
-            problems.append(f"the ledger counts {counted} {state} exchanges, the log holds {rows}: rows are missing")
-        elif settled > counted:
+        rows, settled = (sum(row[name] for row in counted if row["state"] == state) for name in ("all", "before"))
+        in_ledger = ledger.sums.get(state, 0)
+        if rows < in_ledger:
+            problems.append(f"the ledger counts {in_ledger} {state} exchanges, the log holds {rows}: rows are missing")
+        elif settled > in_ledger:
             problems.append(
-                f"the log holds {settled} {state} exchanges before the watermark, the ledger counts {counted}: "
+                f"the log holds {settled} {state} exchanges before the watermark, the ledger counts {in_ledger}: "
                 "rows were added"
             )
-    strange = sorted(found.keys() - LOGGED_STATES)
-    problems += [
-        f"{found[state][0]} exchanges of the log are in a state that there is not: {state}" for state in strange
-    ]
-    return problems + _drawn_otherwise(comparisons, rates)
-
-
-def _drawn_otherwise(comparisons: Expr, rates: Mapping[str, int]) -> list[str]:
-    """Rows of strata that the plan does not have, or not at its rate, and clusters that would have two weights."""
-    drawn = comparisons.group_by("stratum", "probability").agg(rows=ibis._.count()).to_pyarrow().to_pylist()
-    unknown = sum(row["rows"] for row in drawn if row["stratum"] not in rates)
-    other = sum(row["rows"] for row in drawn if rates.get(row["stratum"], row["probability"]) != row["probability"])
-    problems = []
+    strange = sorted({row["state"] for row in counted} - LOGGED_STATES)
+    for state in strange:
+        number = sum(row["all"] for row in counted if row["state"] == state)
+        problems.append(f"{number} exchanges of the log are in a state that there is not: {state}")
+    unknown = sum(row["all"] for row in counted if row["stratum"] not in rates)
+    other = sum(row["all"] for row in counted if rates.get(row["stratum"], row["probability"]) != row["probability"])
     if unknown:
         problems.append(f"{unknown} exchanges are of a stratum that the sealed plan does not have")
     if other:
         problems.append(f"{other} exchanges were sampled at another rate than the sealed one")
-    grouped = comparisons.filter(comparisons.cluster.notnull()).group_by("cluster")
-    mixed = grouped.agg(rates=ibis._.probability.nunique()).filter(ibis._.rates > 1).count().to_pyarrow().as_py()
-    if mixed:
-        problems.append(f"{mixed} clusters hold exchanges that were sampled at different rates")
     return problems
 
 
-def digest(comparisons: Expr) -> tuple[str, int, int]:
-    """(SHA-256 over the sorted rows, rows, rows whose id is there more than once).
+def mixed_clusters(plan: Plan, comparisons: Expr) -> list[str]:
+    """Clusters that would have two weights."""
+    if plan.unit.cluster is None:
+        return []
+    grouped = comparisons.filter(comparisons.cluster.notnull()).group_by("cluster")
+    rates = grouped.agg(rates=ibis._.probability.nunique()).filter(ibis._.rates > 1)
+    mixed = fetched(rates.agg(n=ibis._.count()))[0]["n"]
+    return [f"{mixed} clusters hold exchanges that were sampled at different rates"] if mixed else []
+
+
+def doubled(plan: Plan, comparisons: Expr) -> int:
+    """Rows of an exchange that is already there (of an instance, in batches).
+
+    Exact and cheap: where all hashes differ, all ids do. Where two are equal the ids themselves are counted.
+    """
+    name = comparisons.id
+    if plan.unit.instances is not None:
+        name = name + "/" + comparisons.instance.cast("string")
+    table = comparisons.select(name=name)
+    (found,) = fetched(table.agg(rows=ibis._.count(), different=ibis._.name.hash().nunique()))
+    if found["rows"] == found["different"]:
+        return 0
+    (found,) = fetched(table.agg(rows=ibis._.count(), different=ibis._.name.nunique()))
+    return int(found["rows"] - found["different"])
+
+
+def row_digest(comparisons: Expr) -> str:
+    """SHA-256 over the sorted rows: what verdicts of earlier programs rest on.
 
     By blocks, so that millions of rows need no large sort: rows are grouped by the first 8 characters of their id; the
     digest is over the lines `block count sha256(rows)` in the order of the blocks. A row is its id and an MD5 of all
@@ -218,16 +267,21 @@ def digest(comparisons: Expr) -> tuple[str, int, int]:
     rows = comparisons.select("id", block=comparisons.id.substr(0, _BLOCK), row=comparisons.id + row.hexdigest("md5"))
     blocks = rows.group_by("block").agg(
         rows=ibis._.count(),
-        ids=ibis._.id.nunique(),
         sha=ibis._.row.group_concat("\n", order_by=ibis._.row).hexdigest("sha256"),
     )
-    found = sorted(blocks.to_pyarrow().to_pylist(), key=lambda row: row["block"])
+    found = sorted(fetched(blocks), key=lambda row: row["block"])
     lines = "".join(f"{row['block']} {row['rows']} {row['sha']}\n" for row in found)
-    count = sum(row["rows"] for row in found)
-    return hashlib.sha256(lines.encode()).hexdigest(), count, count - sum(row["ids"] for row in found)
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def contradictions(truths: Expr) -> int:
-    """Keys for which more than one value was imported; the first one counts."""
-    values = truths.group_by("key", "output").agg(values=ibis._.value.nunique())
-    return int(values.filter(values["values"] > 1).count().to_pyarrow().as_py())
+def contradictions(truths: Expr) -> tuple[int, int]:
+    """Truths, and the keys for which more than one value was imported."""
+    values = truths.group_by("key", "output").agg(rows=ibis._.count(), values=ibis._.value.nunique())
+    more = ibis.cases((values["values"] > 1, 1), else_=0).sum().fill_null(0)
+    (found,) = fetched(values.agg(rows=values.rows.sum().fill_null(0), more=more))
+    return int(found["rows"]), int(found["more"])
+
+
+def count(table: Expr) -> int:
+    """How many rows there are."""
+    return int(table.count().to_pyarrow().as_py())

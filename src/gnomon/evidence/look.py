@@ -1,24 +1,29 @@
 """One look: pinned tables in, the evidence of every test out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
-import ibis
-import pyarrow as pa
+from msgspec import structs
 
-from gnomon.evidence import cells, integrity, rows
-from gnomon.evidence.differences import top
+from gnomon.evidence import cells, digests, groups, integrity, rows, tails, units
+from gnomon.evidence.engine import Connect, Engine, duckdb
 from gnomon.evidence.identities import exchanged
+from gnomon.evidence.terms import Facts, bottom, top
 from gnomon.log import tables
 from gnomon.records.evidence import GRID, Cell, Evidence
 from gnomon.records.facts import Reading
-from gnomon.records.plan import OVERALL, Plan, Test
+from gnomon.records.plan import OVERALL, Gate, Plan, Test
+from gnomon.records.process import PROBE_EPOCH
 
 if TYPE_CHECKING:
     from gnomon.log.read import Snapshot
 
 Expr = Any
+Digest = Literal["files", "rows"]
+_REPEATS = 10
+"""One repeated answer of a twin in so many is worth a sentence."""
 
 
 def gather(
@@ -29,44 +34,20 @@ def gather(
     as_of_us: int,
     started_us: int,
     identities: tuple[Reading, ...] = (),
+    digest: Digest = "files",
+    connect: Connect = duckdb,
 ) -> Evidence:
     """The evidence of `plan` in the pinned tables of `log`, as of one moment.
 
     Rows count when their epoch is `first_epoch` and their request time is before the watermark and before the deadline
     (`started_us` + duration.deadline). `identities`: what the models said they are, oldest first. The
-    same arguments give the same record, whatever the order of rows and files.
+    same arguments give the same record, whatever the order of rows and files, but for the digest of the files
+    themselves. With `digest="rows"` it is the record that earlier programs gave: a verdict of theirs is verified by it.
+    `connect` opens the engine: any Ibis backend that reads Parquet gives the same.
     """
-    with closing(_Engine()) as engine:
-        ledger = integrity.read_ledger(engine.table(log, "ledger", tables.LEDGER), epoch=first_epoch)
-        comparisons = engine.table(log, "comparisons", tables.comparisons(plan))
-        truths = engine.table(log, "truths", tables.TRUTHS)
-        mine = comparisons.filter(comparisons.epoch == first_epoch)
-        end_us = _end(plan, ledger.watermark_us, started_us)
-        read = mine.filter(mine.time_us < end_us)
-        digest, count, doubled = integrity.digest(read)
-        anomalies = [*ledger.anomalies, *integrity.row_anomalies(mine, ledger, rates=plan.fork.rates)]
-        if doubled:
-            anomalies.append(f"{doubled} rows of `comparisons` repeat an exchange that is already there")
-        kept = read.filter(read.state.isin(rows.COUNTED))
-        table = engine.keep(
-            rows.judged(plan, rows.with_unit(plan, rows.with_truth(plan, kept, truths)), as_of_us=as_of_us)
-        )
-        shares, found = _cells(plan, table, ledger, started_us=started_us, end_us=end_us)
-        changes, unread = exchanged(plan, identities, as_of_us=as_of_us)
-        contradicting = integrity.contradictions(truths)
-        return Evidence(
-            trial=plan.trial,
-            as_of_us=as_of_us,
-            watermark_us=ledger.watermark_us,
-            versions=dict(log.versions),
-            rows={"comparisons": count, "ledger": ledger.rows, "truths": truths.count().to_pyarrow().as_py()},
-            digest=digest,
-            cells=found,
-            lost_share_ppm={name: lost * 1_000_000 // of if of else 0 for name, (lost, of) in shares.items()},
-            sampled=shares,
-            ledger=ledger.sums,
-            anomalies=(*anomalies, *changes),
-            notes=(*((_contradicting(contradicting),) if contradicting else ()), *unread),
+    with closing(Engine(log, connect)) as engine:
+        return _Look(plan, engine, first_epoch, as_of_us, started_us, earlier=digest == "rows").evidence(
+            log, identities, digest
         )
 
 
@@ -75,72 +56,176 @@ def catches_all(plan: Plan, segment: str, value: str) -> bool:
     return segment != OVERALL and all(value not in s.labels for s in plan.segments if s.name == segment)
 
 
-class _Engine:
-    """DuckDB behind Ibis. Tables of a look are read in place, and one narrow intermediate is kept."""
+@dataclass(slots=True)
+class _Look:
+    """The parts of one look."""
 
-    def __init__(self) -> None:
-        self._connection = ibis.duckdb.connect()
+    plan: Plan
+    engine: Engine
+    epoch: int
+    as_of_us: int
+    started_us: int
+    earlier: bool
+    """As a program before this one counted."""
+    watermark_us: int = 0
+    end_us: int = 0
 
-    def table(self, log: "Snapshot", name: str, schema: pa.Schema) -> Expr:
-        """The pinned files of a table, or an empty one of that schema."""
-        files = log.files(name)
-        if files:
-            return self._connection.read_parquet(files, table_name=name)
-        return self._connection.create_table(name, schema=ibis.Schema.from_pyarrow(schema))
+    def evidence(self, log: "Snapshot", identities: tuple[Reading, ...], digest: Digest) -> Evidence:
+        plan = self.plan
+        table_of_ledger = self.engine.table("ledger", tables.LEDGER)
+        deadline_us = plan.duration.deadline_us
+        deadline_us = None if deadline_us is None else self.started_us + deadline_us
+        ledger = integrity.read_ledger(
+            table_of_ledger, epoch=self.epoch, deadline_us=None if self.earlier else deadline_us
+        )
+        self.watermark_us = ledger.watermark_us
+        self.end_us = self.watermark_us if deadline_us is None else min(self.watermark_us, deadline_us)
+        comparisons = self.engine.table("comparisons", tables.comparisons(plan))
+        truths = self.engine.table("truths", tables.TRUTHS)
+        mine = comparisons.filter(comparisons.epoch == self.epoch)
+        read = mine.filter(mine.time_us < self.end_us)
+        summary = integrity.summary(plan, comparisons, watermark_us=self.watermark_us, end_us=self.end_us)
+        own = [row for row in summary if row["epoch"] == self.epoch]
+        shares, found, doubtful = self._cells(read, truths, ledger)
+        doubled = integrity.doubled(plan, read) if doubtful else 0
+        anomalies = [
+            *ledger.anomalies,
+            *integrity.row_anomalies(own, ledger, rates=plan.fork.rates),
+            *integrity.mixed_clusters(plan, mine),
+            *([f"{doubled} rows of `comparisons` repeat an exchange that is already there"] if doubled else []),
+        ]
+        truths_read, contradicting = integrity.contradictions(truths)
+        changes, unread = exchanged(plan, identities, as_of_us=self.as_of_us)
+        said, wrong = _contradicting(plan, contradicting)
+        twins = _sums(own, "twin", "repeats")
+        counted = _sums(own, "read")[0] if plan.unit.instances is None else integrity.count(read)
+        return Evidence(
+            trial=plan.trial,
+            as_of_us=self.as_of_us,
+            watermark_us=self.watermark_us,
+            versions=dict(log.versions),
+            rows={"comparisons": counted, "ledger": ledger.rows, "truths": truths_read},
+            digest=integrity.row_digest(read) if digest == "rows" else digests.of_files(log),
+            cells=found,
+            lost_share_ppm={name: lost * 1_000_000 // of if of else 0 for name, (lost, of) in shares.items()},
+            sampled=shares,
+            ledger=ledger.sums,
+            anomalies=(*anomalies, *wrong, *changes),
+            notes=(*said, *_repeating(*twins), *unread),
+            probes=sum(row["all"] for row in summary if (row["epoch"], row["state"]) == (PROBE_EPOCH, "paired")),
+            lagging=_sums(own, "lagging", "timed"),
+            twins=twins,
+            closed_cycles=self._closed_cycles(found),
+        )
 
-    def keep(self, table: Expr) -> Expr:
-        """The same rows, computed once."""
-        return self._connection.create_table("judged", table, temp=True)
+    def _cells(
+        self, read: Expr, truths: Expr, ledger: integrity.Ledger
+    ) -> tuple[dict[str, tuple[int, int]], tuple[Cell, ...], bool]:
+        """Lost and sampled by cell name, each test's cell, in the plan's order, and whether rows may be doubled."""
+        plan = self.plan
+        counted = self._counted(read, truths)
+        for index, gate in enumerate(plan.judged):
+            if gate.kind == "latency" and gate.ratio is not None:
+                self._add_tails(read, index, gate, counted)
+        shares: dict[str, tuple[int, int]] = {}
+        found = []
+        for index, gate in enumerate(plan.judged):
+            for test in gate.tests:
+                lost, rows_seen = counted.sampled[test.segment].get(test.value, (0, 0))
+                everywhere = ledger.unattributed if test.segment == OVERALL else 0
+                shares[test.cell] = (lost + everywhere, rows_seen + everywhere)
+                # A lost exchange without a row may have been of any cell; where no request ever fell, of none.
+                empty = not rows_seen and catches_all(plan, test.segment, test.value)
+                tally = counted.tallies[index, test.segment].get(test.value, cells.Tally(self.end_us))
+                unknown = 0 if empty else ledger.unattributed
+                cell = _cell(gate, test, tally, rows_seen, plan.fork.rates, unknown=unknown)
+                found.append(structs.replace(cell, truths=0) if self.earlier else cell)
+        return shares, tuple(found), counted.doubtful
 
-    def close(self) -> None:
-        self._connection.disconnect()
+    def _counted(self, read: Expr, truths: Expr) -> groups.Counted:
+        plan, times = self.plan, {"started_us": self.started_us, "end_us": self.end_us}
+        alone = rows.alone(plan)
+        table = read if alone else rows.with_unit(plan, read.filter(read.state.isin(rows.COUNTED)))
+        table = rows.with_truth(plan, table, truths, rows.truthful_outputs(plan))
+        facts = Facts(table, as_of_us=self.as_of_us)
+        if alone:
+            return groups.count(plan, self.engine, table, facts, **times)
+        terms = rows.all_terms(plan, facts)
+        kept = self.engine.keep(rows.judged(plan, table, facts, terms))
+        segments = dict.fromkeys(test.segment for gate in plan.judged for test in gate.tests)
+        return groups.Counted(
+            {segment: units.sampled(kept, segment) for segment in segments},
+            {
+                (index, segment): units.tallies(plan, kept, index, segment, terms[index], **times)
+                for index, gate in enumerate(plan.judged)
+                for segment in dict.fromkeys(test.segment for test in gate.tests)
+            },
+        )
+
+    def _add_tails(self, read: Expr, index: int, gate: Gate, counted: groups.Counted) -> None:
+        table = read.filter(read.state.isin(rows.COUNTED))
+        if not rows.alone(self.plan):
+            table = rows.with_unit(self.plan, table)
+        found = tails.tails(self.plan, self.engine, table, gate, started_us=self.started_us, end_us=self.end_us)
+        for (segment, value), (every, closed) in found.items():
+            tally = counted.tallies[index, segment].setdefault(value, cells.Tally(self.end_us))
+            tally.tail, tally.closed_tail = every, closed
+
+    def _closed_cycles(self, found: Sequence[Cell]) -> int:
+        """Whole cycles before the frontier of every cell that saw a request."""
+        cycle_us = self.plan.duration.cycle_us
+        frontiers = [cell.frontier_us for cell in found if cell.seen]
+        return max(0, min(frontiers) - self.started_us) // cycle_us if cycle_us and frontiers else 0
 
 
-def _end(plan: Plan, watermark_us: int, started_us: int) -> int:
-    """Request time before which rows are read."""
-    deadline_us = plan.duration.deadline_us
-    return watermark_us if deadline_us is None else min(watermark_us, started_us + deadline_us)
+def _sums(counted: Sequence[Mapping[str, Any]], *names: str) -> Any:  # noqa: ANN401  as many integers as names
+    return tuple(sum(int(row[name]) for row in counted) for name in names)
 
 
-def _contradicting(keys: int) -> str:
-    noun = "exchange has" if keys == 1 else "exchanges have"
-    return f"{keys} {noun} contradicting truths; the first one imported counts"
+def _contradicting(plan: Plan, keys: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(notes, anomalies) by the plan's policy."""
+    if not keys:
+        return (), ()
+    sentence = f"{keys} {'exchange has' if keys == 1 else 'exchanges have'} contradicting truths"
+    policy = plan.truth.policy if plan.truth is not None else "first"
+    if policy == "error":
+        return (), (f"{sentence}, which the plan does not allow",)
+    return (f"{sentence}; the {policy} one imported counts",), ()
 
 
-def _cells(
-    plan: Plan, table: Expr, ledger: integrity.Ledger, *, started_us: int, end_us: int
-) -> tuple[dict[str, tuple[int, int]], tuple[Cell, ...]]:
-    """Lost and sampled by cell name, and the cell of each test, in the plan's order."""
-    sampled = {segment: cells.sampled(table, segment) for segment in dict.fromkeys(test.segment for test in plan.tests)}
-    shares: dict[str, tuple[int, int]] = {}
-    found = []
-    for index, gate in enumerate(plan.gates):
-        tallies = {
-            segment: cells.tallies(plan, table, index, segment, started_us=started_us, end_us=end_us)
-            for segment in dict.fromkeys(test.segment for test in gate.tests)
-        }
-        for test in gate.tests:
-            lost, rows_seen = sampled[test.segment].get(test.value, (0, 0))
-            everywhere = ledger.unattributed if test.segment == OVERALL else 0
-            shares[test.cell] = (lost + everywhere, rows_seen + everywhere)
-            # A lost exchange without a row may have been of any cell; where no request ever fell, of none.
-            empty = not rows_seen and catches_all(plan, test.segment, test.value)
-            tally = tallies[test.segment].get(test.value, cells.Tally(end_us))
-            unknown = 0 if empty else ledger.unattributed
-            found.append(_cell(test, tally, rows_seen, plan.fork.rates, unknown=unknown, best=top(gate)))
-    return shares, tuple(found)
+def _repeating(twins: int, repeats: int) -> tuple[str, ...]:
+    """A note where many second answers look like a cache's."""
+    if repeats * _REPEATS <= twins:
+        return ()
+    said = f"{repeats} of {twins} second answers of production look like a cache's: they count for nothing"
+    return (f"{said}, and the noise floor is that of the others",)
 
 
-def _cell(test: Test, tally: cells.Tally, rows_seen: int, rates: Mapping[str, int], *, unknown: int, best: int) -> Cell:
+def _cell(
+    gate: Gate, test: Test, tally: cells.Tally, rows_seen: int, rates: Mapping[str, int], *, unknown: int
+) -> Cell:
     """The counts of a test, with the lost exchanges whose cell is unknown at their worst and at their best.
 
     Their stratum is taken as the one with the lowest rate, where a unit weighs most.
     """
+    grid = GRID * gate.steps
     if unknown:
         drawn = tally.at(min(rates.values()))
-        drawn.low[-GRID] += unknown
-        drawn.high[best * GRID] += unknown
+        if gate.kind == "latency" and gate.ratio is not None:
+            drawn.low[0] += unknown
+            drawn.high[0] += unknown
+        else:
+            drawn.low[int(bottom(gate) * grid)] += unknown
+            drawn.high[top(gate) * grid] += unknown
+        if gate.kind == "precision":
+            drawn.reference_low[0] += unknown
+            drawn.reference_high[-grid] += unknown
     whole = tally.whole()
+    every, closed = tally.tail, tally.closed_tail
+    if every is not None and closed is not None and unknown:
+        every, closed = (
+            structs.replace(tail, pairs=tail.pairs + unknown, lost=tail.lost + unknown) for tail in (every, closed)
+        )
     return Cell(
         gate=test.gate,
         segment=test.segment,
@@ -157,4 +242,10 @@ def _cell(test: Test, tally: cells.Tally, rows_seen: int, rates: Mapping[str, in
         production_good=whole.sums["production"],
         candidate_good=whole.sums["candidate"],
         by_rate=tally.by_rate() if len(set(rates.values())) > 1 else (),
+        grid=grid,
+        reference_low=cells.histogram(whole.reference_low),
+        reference_high=cells.histogram(whole.reference_high),
+        tail=every,
+        closed_tail=closed,
+        truths=whole.sums["truths"],
     )

@@ -104,7 +104,7 @@ def redacted(state: State, trial: Trial) -> frozenset[Selector]:
     for row in state.operations(trial.id):
         record = row.settings.get("record")
         documents.append({**documents[0], "record": record} if record else {})
-    plans = [load.from_document(each) for each in documents if each]
+    plans = [load.from_document(each, sealed=True) for each in documents if each]
     return frozenset(
         selector
         for plan in plans

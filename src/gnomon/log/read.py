@@ -4,6 +4,7 @@ Promises  the ledger is pinned before the tables it counts, so the rows hold at 
           missing, cannot be read or has another size than the log says is an IntegrityError that names it
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from gnomon.errors import IntegrityError
 from gnomon.log import tables
 from gnomon.log.append import local, table_uri
+from gnomon.records.frames import Request
 from gnomon.records.ledger import LedgerRow
 
 PINNED: Final = ("ledger", "comparisons", "truths")
@@ -68,14 +70,45 @@ def exchanges(log_url: str, ids: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def rows_of(log_url: str, table: str, ids: Sequence[str]) -> list[dict[str, Any]]:
-    """The rows of `exchanges` or `comparisons` with these ids (few), in the order of `ids`, of the newest version."""
+    """The rows of `exchanges` or `comparisons` with these ids (few), in the order of `ids`, of the newest version.
+
+    Of a batch of instances the first one's row.
+    """
     there = opened(log_url, table)
     if there is None or not ids:
         return []
     wanted = pa.array(list(ids), pa.string())
     parts = (part.filter(pc.is_in(part["id"], wanted)) for part in _parts(log_url, table, there, ids=ids))
-    by_id = {row["id"]: row for part in parts for row in part.to_pylist()}
+    by_id = {row["id"]: row for part in parts for row in part.to_pylist() if not row.get("instance")}
     return [by_id[each] for each in ids if each in by_id]
+
+
+def requests(log_url: str, limit: int) -> list[Request]:
+    """The newest logged requests that still have their body, at most `limit`."""
+    there = opened(log_url, "exchanges")
+    if there is None:
+        return []
+    names = ["id", "time_us", "epoch", "stratum", "probability", "method", "target", "request_headers", "request_body"]
+    found: list[dict[str, Any]] = []
+    for part in _parts(log_url, "exchanges", there, names):
+        usable = part.filter(pc.and_(pc.greater(part["epoch"], 0), pc.is_valid(part["request_body"])))
+        found = sorted([*found, *usable.to_pylist()], key=lambda row: (-row["time_us"], row["id"]))[:limit]
+    return [
+        Request(
+            id=bytes.fromhex(row["id"]),
+            time_us=row["time_us"],
+            method=row["method"],
+            target=row["target"],
+            headers=tuple((name, value) for name, value in json.loads(row["request_headers"])),
+            body=row["request_body"],
+            route="",
+            stratum=row["stratum"],
+            probability=row["probability"],
+            epoch=row["epoch"],
+            serving="production",
+        )
+        for row in found
+    ]
 
 
 def column(log_url: str, table: str, columns: Sequence[str]) -> pa.Table | None:

@@ -73,6 +73,16 @@ def output_columns(name: str) -> tuple[str, str, str]:
     return f"output_{name}_production", f"output_{name}_candidate", f"output_{name}_agree"
 
 
+def twin_column(name: str) -> str:
+    """Whether production's second answer agrees with its first on an output; null: not drawn, or one of them failed."""
+    return f"output_{name}_twin_agree"
+
+
+def custom_column(number: int) -> str:
+    """What the custom gate of that number (in `Plan.customs`) says of a pair; null: nothing that could be counted."""
+    return f"custom_{number}"
+
+
 def comparisons(plan: Plan) -> pa.Schema:
     """The columns of `comparisons` under one plan. One row for each exchange handed over, lost ones included."""
     fields = [
@@ -97,4 +107,14 @@ def comparisons(plan: Plan) -> pa.Schema:
         production, candidate, agree = output_columns(output.name)
         # null where the arm failed; strings are canonical JSON text (RFC 8785) of the value
         fields += [pa.field(production, kind), pa.field(candidate, kind), pa.field(agree, pa.bool_())]
+    if plan.fork.twin:
+        # By the coin alone, of lost pairs too: they are units at their worst, as are those whose twin was not made.
+        fields.append(pa.field("twin_drawn", pa.bool_()))
+        # null: not made. A repeat is an answer that a cache gave: it says nothing about production's own noise.
+        fields += [pa.field("twin_outcome", pa.string()), pa.field("twin_repeat", pa.bool_())]
+        fields += [pa.field(twin_column(output.name), pa.bool_()) for output in plan.outputs]
+    fields += [pa.field(custom_column(number), pa.float64()) for number in range(len(plan.customs))]
+    if plan.unit.instances is not None:
+        # one row for each instance of a batch, 0 for the first; `id` is the exchange's
+        fields.append(pa.field("instance", pa.int32(), nullable=False))
     return pa.schema(fields)

@@ -4,6 +4,8 @@ A value becomes the canonical JSON text that `comparisons` hold. JSON lines and 
 A CSV cell has no type, so it takes that of the log: where production's answers for an output are all strings, a cell is
 a string; else a cell that reads as a JSON number, true, false or null is that (True and False of pandas too), and any
 other is a string. A cell in double quotes of its own (`"1"`) is always a string.
+
+Of truths that contradict each other the plan's policy says which counts (`first`, `last`), or that the file is refused.
 """
 
 import hashlib
@@ -46,7 +48,7 @@ class TruthImport(Record, frozen=True, kw_only=True):
     doubled: int
     """Truths that were there already, with the same value; not appended again."""
     contradicting: int
-    """Truths that say something else than an earlier one; appended, and the earlier one counts."""
+    """Truths that say something else than an earlier one; appended, and the plan's policy says which counts."""
     first_contradicting: tuple[str, ...]
     empty: int
     """Cells without a value: not known yet."""
@@ -69,8 +71,20 @@ def import_truths(
     name = str(source)
     content = truth_files.content(source)
     kind = format or truth_files.format_of(name, content)
+    return import_content(plan, log_url, content, kind, name=name, now_us=now_us)
+
+
+def import_content(
+    plan: Plan, log_url: str, content: bytes, kind: truth_files.Format, *, name: str, now_us: int
+) -> TruthImport:
+    """Append the truths of what was read already; `name` is where they come from, for messages and for the log.
+
+    Raises GnomonError as `import_truths` does.
+    """
     columns, rows = truth_files.read(content, kind, name)
     outputs = wanted_outputs(plan)
+    if not outputs:
+        raise GnomonError(f"{plan.trial} has no output, so no truth can be held against one; nothing was imported")
     if name == "-" and not content.strip():
         return _result(name)
     key = _key_column(plan, outputs, columns, name)
@@ -83,9 +97,9 @@ def import_truths(
 
 
 def wanted_outputs(plan: Plan) -> tuple[Output, ...]:
-    """The outputs whose truth an accuracy gate looks at; every output when none says which."""
-    gates = [gate for gate in plan.gates if gate.kind == "accuracy"]
-    named = {gate.output for gate in gates}
+    """The outputs whose truth a gate or a target looks at; every output when none says which."""
+    gates = [gate for gate in plan.judged if gate.needs_truth]
+    named = {name for gate in gates for name in (gate.outputs or (gate.output,))}
     return tuple(output for output in plan.outputs if not named or None in named or output.name in named)
 
 
@@ -220,14 +234,21 @@ def _append(
     digest: str,
     now_us: int,
 ) -> TruthImport:
+    policy = plan.truth.policy if plan.truth else "first"
     earlier = _earlier(log_url, found)
-    fresh = {place: truth for place, truth in found.items() if truth[0] not in earlier.get(place, ())}
-    contradicting = [place[0] for place in fresh if place in earlier]
+    # Where the last one counts, A after B is news, although A was said before.
+    heard = {place: said[-1:] if policy == "last" else said for place, said in earlier.items()}
+    fresh = {place: truth for place, truth in found.items() if truth[0] not in heard.get(place, ())}
+    contradicting = [place for place in fresh if place in earlier]
+    if contradicting and policy == "error":
+        raise GnomonError(_refused(contradicting[0], found, earlier, name, others=len(contradicting) - 1))
     keys = list(dict.fromkeys(key for key, _ in found))
     known = _known(plan, log_url, keys)
     unknown = [key for key in keys if key not in known]
     application = f"truths {digest}"
     before = read.transaction(log_url, "truths", application)
+    if before is not None and fresh and policy == "last":  # the same file again, after another one said otherwise
+        application, before = f"{application} {now_us}", None
     if fresh and before is None:
         rows = pa.table(
             {
@@ -249,20 +270,37 @@ def _append(
         first_unknown=tuple(unknown[:_SHOWN]),
         doubled=len(found) - len(fresh),
         contradicting=len(contradicting),
-        first_contradicting=tuple(contradicting[:_SHOWN]),
+        first_contradicting=tuple(place[0] for place in contradicting[:_SHOWN]),
         empty=empty,
         repeated=before is not None,
     )
 
 
-def _earlier(log_url: str, found: dict[tuple[str, str], Any]) -> dict[tuple[str, str], set[str]]:
-    """What the log says already about these keys and outputs."""
-    table = read.column(log_url, "truths", ["key", "output", "value"])
-    earlier: dict[tuple[str, str], set[str]] = {}
+def _refused(
+    place: tuple[str, str],
+    found: dict[tuple[str, str], tuple[str, float | None]],
+    earlier: dict[tuple[str, str], list[str]],
+    name: str,
+    *,
+    others: int,
+) -> str:
+    key, output = place
+    more = f" (and {others:,} more)" if others else ""
+    return (
+        f"{name} says that {output} of {key} is {found[place][0]}, the log says {earlier[place][-1]}{more}; "
+        "the plan's truth.policy is error: nothing was imported; take these rows out"
+    )
+
+
+def _earlier(log_url: str, found: dict[tuple[str, str], Any]) -> dict[tuple[str, str], list[str]]:
+    """What the log says already about these keys and outputs, in the order in which it counts (see `evidence.rows`)."""
+    table = read.column(log_url, "truths", ["key", "output", "value", "imported_us", "source"])
+    earlier: dict[tuple[str, str], list[str]] = {}
     if table is not None and found:
         mine = table.filter(pc.is_in(table["key"], pa.array({key for key, _ in found})))
-        for row in mine.to_pylist():
-            earlier.setdefault((row["key"], row["output"]), set()).add(row["value"])
+        order = [(name, "ascending") for name in ("imported_us", "source", "value")]
+        for row in mine.sort_by(order).to_pylist():
+            earlier.setdefault((row["key"], row["output"]), []).append(row["value"])
     return earlier
 
 

@@ -16,7 +16,14 @@ RESERVED = frozenset({OTHER, MISSING, BELOW, OVERALL, OTHERWISE})
 
 def segment(name: str, model: SegmentModel) -> Segment:
     """The record of a declared segment."""
-    return Segment(name=name, of=_selector(model), values=tuple(model.values or ()), edges=tuple(model.bins or ()))
+    return Segment(
+        name=name,
+        of=_selector(model),
+        values=tuple(model.values or ()),
+        edges=tuple(model.bins or ()),
+        top=model.top,
+        learn=model.learn or 0,
+    )
 
 
 def cells_of(declared: Segment) -> tuple[Place, ...]:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from gnomon.plan import fork_sentences
+from gnomon.plan import fork_sentences, labels
+from gnomon.plan.cautions import cautions
 from gnomon.plan.fork_sentences import rate
 from gnomon.plan.units import show_duration, show_share
 from gnomon.records import Record
-from gnomon.records.plan import Arm, ArmName, Gate, Plan
+from gnomon.records.plan import OVERALL, Arm, ArmName, Gate, Plan, Truth
 from gnomon.tls import trusting
 
 PATIENCE_S: Final = 5.0
@@ -34,8 +35,17 @@ class EndpointReport(Record, frozen=True, kw_only=True):
 
 
 def explain(plan: Plan) -> list[str]:
-    """What the plan will do and what it asks for, one sentence each, in the order of the file."""
-    return [*_path(plan), *fork_sentences.explain(plan), *_cells(plan), *_evidence(plan), *_gates(plan), *_limits(plan)]
+    """What the plan will do and what it asks for, one sentence each, in the order of the file; then notes."""
+    return [
+        *_path(plan),
+        *fork_sentences.explain(plan),
+        *_cells(plan),
+        *_evidence(plan),
+        *_gates(plan),
+        *_targets(plan),
+        *_limits(plan),
+        *(f"Note: {sentence}" for sentence in cautions(plan)),
+    ]
 
 
 def call_endpoints(plan: Plan, *, patience_s: float = PATIENCE_S, ca_file: Path | None = None) -> list[EndpointReport]:
@@ -66,16 +76,47 @@ def _path(plan: Plan) -> Iterator[str]:
         f"The candidate is version {candidate.version} at {candidate.url}; it is called for {share} of "
         f"{routes}, {when}."
     )
+    if candidate.capacity_ppm is not None:
+        yield (
+            f"The candidate's capacity is declared as {show_share(candidate.capacity_ppm)} of production's: what is "
+            "shown of its latency holds for that."
+        )
+    yield from _second_call(plan)
+
+
+def _second_call(plan: Plan) -> Iterator[str]:
+    """What the plan asserts of calling a model twice, and what that adds. Anything else was refused as it was read."""
+    cost = f"; it adds {plan.cost_per_day} a day, as the plan has it" if plan.cost_per_day else ""
+    yield f"A second call is honest and harmless, as the plan asserts (context stateless, side effects none){cost}."
+    if not plan.cost_per_day:
+        yield "What the second calls cost a day is not said: write suitability.cost_per_day, such as 40 EUR."
+    if plan.fork.twin:
+        yield (
+            f"{rate(plan.fork.twin)} of the copies go to production a second time (its twin), inside the budget: how "
+            "often it disagrees with itself is the noise floor of every agreement."
+        )
 
 
 def _cells(plan: Plan) -> Iterator[str]:
     for segment in plan.segments:
         catch_all = "under the first edge: below; not a number: other" if segment.edges else "anything else: other"
-        declared = ", ".join(segment.labels)
+        declared = ", ".join(segment.labels) or f"the {segment.top} most frequent values"
         yield f"Segment {segment.name} ({segment.of}): {declared}; {catch_all}; without a value: missing."
+        if segment.top is not None and not segment.values:
+            yield (
+                f"Which values of {segment.name} are most frequent is learned from the first {segment.learn:,} "
+                "requests, which are not shadowed; then they are sealed with the plan."
+            )
+        elif segment.top is not None:
+            yield f"These are the most frequent values of {segment.name} (top {segment.top}), named before the seal."
 
 
 def _evidence(plan: Plan) -> Iterator[str]:
+    if plan.unit.instances:
+        yield (
+            f"Each request is a batch of instances ({plan.unit.instances}): they are compared one by one and averaged "
+            "into one unit."
+        )
     if plan.unit.cluster:
         quiet = show_duration(plan.unit.closes_after_us)
         yield f"Requests with the same {plan.unit.cluster} count as one, complete when none came for {quiet}."
@@ -90,13 +131,44 @@ def _evidence(plan: Plan) -> Iterator[str]:
         by = str(plan.truth.key) if plan.truth.key else "the exchange id (x-gnomon-id)"
         late = show_duration(plan.truth.expected_within_us)
         yield f"Truth finds its request by {by}; what has not come after {late} is taken as the worst case."
-    if not any(gate.kind == "accuracy" for gate in plan.gates):
+        yield from _truth(plan.truth)
+    if not any(gate.needs_truth for gate in plan.gates):
         yield "No gate looks at truth: a promotion means an equivalent replacement; correctness is not measured."
+
+
+def _truth(truth: Truth) -> Iterator[str]:
+    policy = {
+        "first": "the first to come counts",
+        "last": "the last to come counts",
+        "error": "the import is refused",
+    }[truth.policy]
+    yield f"Where two truths contradict each other, {policy}."
+    if truth.covers == "disagreements":
+        yield "Only what the two arms disagree about gets a truth: where they agree, neither is ahead."
+    if truth.available:
+        where = " and ".join(
+            f"{each.output} {' or '.join(labels.show(value) for value in each.values)}" for each in truth.available
+        )
+        yield (
+            f"Truth exists only where production answered {where}: the gates that look at truth speak of those "
+            "requests alone, and the verdict says so."
+        )
 
 
 def _gates(plan: Plan) -> Iterator[str]:
     yield f"All of {_count(len(plan.gates), 'gate')} must pass, in {_count(len(plan.tests), 'test')}:"
     yield from (f"  {gate.id}: {gate.sentence} {_needs(gate)}" for gate in plan.gates)
+
+
+def _targets(plan: Plan) -> Iterator[str]:
+    if not plan.targets:
+        return
+    tests = sum(len(gate.tests) for gate in plan.targets)
+    yield (
+        f"{_count(len(plan.targets), 'target')} blocking nothing, in {_count(tests, 'test')} that are made when every "
+        "gate has passed, with Holm's correction:"
+    )
+    yield from (f"  {gate.id}: {gate.sentence}" for gate in plan.targets)
 
 
 def _needs(gate: Gate) -> str:
@@ -119,9 +191,29 @@ def _limits(plan: Plan) -> Iterator[str]:
         yield f"Sampling ends after {show_duration(duration.deadline_us)}; what is not settled then is inconclusive."
     else:
         yield "There is no deadline: the trial goes on until it is decided."
+    yield from _hybrid(plan)
+    if plan.probes_required:
+        yield "Nothing is promoted before known answers went through the real path into the log."
+    if any(gate.kind == "latency" and gate.ratio for gate in plan.judged):
+        lag = show_duration(plan.start_lag_us)
+        yield f"No latency ratio holds if more than 1% of the candidate's calls start over {lag} after production's."
     alpha = show_share(plan.alpha_ppm)
     yield f"A candidate that is worse than a margin is promoted with a probability of at most {alpha}."
     yield f"More than {show_share(plan.lost_ppm)} lost pairs in a cell make the trial invalid."
+
+
+def _hybrid(plan: Plan) -> Iterator[str]:
+    sizes = {
+        "overall": {test.n_max for test in plan.tests if test.segment == OVERALL},
+        "in each cell of a segment": {test.n_max for test in plan.tests if test.segment != OVERALL},
+    }
+    at = [f"{size:,} units {where}" for where, found in sizes.items() for size in found if size is not None]
+    if at:
+        half = show_share(plan.alpha_ppm // 2)
+        yield (
+            f"At the deadline one test of fixed size is made, with {' and '.join(at)}; it and the evidence that may be "
+            f"looked at all along have {half} each."
+        )
 
 
 def _count(number: int, noun: str) -> str:

@@ -25,6 +25,7 @@ def arm(model: ArmModel) -> Arm:
         authorization_env=model.authorization_env,
         identity=_identity(model.identity),
         rewrite=_rewrite(model.rewrite) if isinstance(model, CandidateModel) and model.rewrite else Rewrite(),
+        capacity_ppm=model.capacity if isinstance(model, CandidateModel) else None,
     )
 
 
@@ -39,6 +40,7 @@ def fork(model: ForkModel) -> Fork:
         strata=strata(model),
         sticky=model.sticky,
         headers=tuple(model.headers or ()),
+        twin=model.twin or 0,
     )
 
 

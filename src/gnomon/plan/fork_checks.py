@@ -165,10 +165,11 @@ def _json(path: Path, value: Any) -> Iterator[Finding]:  # noqa: ANN401  whateve
 
 def redacted(shape: Shape) -> Iterator[Finding]:
     """What the log must not hold stands in none of its columns."""
+    batch = shape.model.unit is not None and shape.model.unit.instances is not None
     for path, of, output in _columns(shape):
         for name, does in REDACTIONS.items():
             for redaction in getattr(shape.model.record, name) or ():
-                if selectors.overlap(redaction, of) and not _ignored(redaction, output):
+                if selectors.overlap(redaction, of, batch=batch) and not _ignored(redaction, output):
                     found = f"reads what record {does} ({redaction}): its value stands in a column of the log"
                     fields = output is not None and output.compare == "json_fields"
                     other = "read another place, name it in ignore," if fields else "read another place,"

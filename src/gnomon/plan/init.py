@@ -41,6 +41,7 @@ def template(answers: Answers) -> str:
         output=_quoted(answers.output),
         truth=_TRUTH.format(key=_quoted(key)) if key else _NO_TRUTH,
         gate=_ACCURACY if key else _AGREEMENT,
+        target=_BETTER if key else _FEWER,
     )
     load.parse(text, Path("your answers"))
     return text
@@ -71,6 +72,10 @@ _AGREEMENT: Final = """\
   - agreement: {at_least: 95%}
 """
 
+_BETTER: Final = "accuracy: {better_than: production, where: overall}"
+
+_FEWER: Final = "error_rate: {better_than: production, where: overall}"
+
 _TEXT: Final = """\
 # A Gnomon plan. Read it aloud in a meeting before the trial: once the trial has begun, a change of anything but
 # addresses, the budget and what the log keeps (record) is a new trial with no evidence. Check it with:
@@ -92,6 +97,7 @@ fork:
   mode: sync                      # the candidate is called as the request comes; async: later, from a queue
   shadow_rate: 100%               # share of the requests that are copied
   budget: {{in_flight: 64}}         # how much the candidate may be called; not sealed
+  # twin: 5%                      # so many copies go to production again: how often does it agree with itself?
 # What is never copied, and what the log never holds (docs/plan.md has strata, sticky sampling and rewrites, too):
 # guards: {{context: [body:/previous_response_id], side_effects: [body:/tools]}}
 # record: {{drop: [body:/card_number], keep_bodies: 30d}}
@@ -112,6 +118,10 @@ gates:                            # all must pass; where: overall and every segm
   - error_rate: {{no_worse_than: production, margin: 1pp, where: overall}}
   # Fast enough, by an absolute limit:
   # - latency: {{quantile: 99%, at_most: 500ms, where: overall}}
+
+# Reported and never blocking, in the same words:
+# targets:
+#   - {target}
 
 samples: {{overall: 1000, every_segment: 200}}     # smallest evidence
 duration: {{at_least: 1d, deadline: 28d}}

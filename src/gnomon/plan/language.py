@@ -2,32 +2,33 @@
 
 The models hold what the file says, parsed (durations in microseconds, shares in parts per million). What one value
 alone can get wrong is checked in `scalars.py`; what needs two is in `semantics.py`; `expand.py` makes the record that
-the program uses. The arms, the fork and the log's part stand in `language_fork.py`.
+the program uses. The arms, the fork and the log's part stand in `language_fork.py`, the gates in `language_gates.py`.
 """
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from gnomon.plan.language_fork import CandidateModel, ForkModel, GuardsModel, Model, ProductionModel, RecordModel
+from gnomon.plan.language_gates import ExpectModel, GateModel
 from gnomon.plan.scalars import (
-    EVERYWHERE,
     Asserted,
     ComparatorName,
     Count,
     Duration,
     From,
+    Label,
     LanguageVersion,
     Limit,
-    Margins,
+    Money,
     NoSideEffects,
-    Places,
     Pointer,
     ProtocolName,
     RouteText,
     Share,
     Stateless,
     Text,
+    Top,
     TrialName,
 )
 
@@ -41,10 +42,15 @@ class SuitabilityModel(Model):
     side_effects: NoSideEffects = Field(
         description="none: calling the model a second time changes nothing.", examples=["none"]
     )
+    cost_per_day: Money | None = Field(
+        None,
+        description="What shadowing adds in inference cost a day, as you reckon it. Operation: not sealed.",
+        examples=["40 EUR"],
+    )
 
 
 class SegmentModel(Model):
-    """A way to divide the requests. Exactly one of `values` and `bins`."""
+    """A way to divide the requests. One of `values`, `bins` and `top`."""
 
     from_: From = Field(alias="from", description="Where the value stands in the request.", examples=["body:/country"])
     values: Annotated[list[Text], Field(min_length=1)] | None = Field(
@@ -54,6 +60,16 @@ class SegmentModel(Model):
         None,
         description="Rising edges: [0, 100] gives 0 to 100 and 100 up; under the first is `below`.",
         examples=[[0, 100]],
+    )
+    top: Top | None = Field(
+        None,
+        description="The so many most frequent values are cells of their own; `values` names them before the seal.",
+        examples=[8],
+    )
+    learn: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(
+        None,
+        description="Requests that are looked at, and not shadowed, to find the `top`.",
+        examples=[1000],
     )
 
 
@@ -89,10 +105,27 @@ class TruthModel(Model):
         examples=["body:/transaction_id"],
     )
     expected_within: Limit = Field(description="Truth that comes later is taken as the worst case.", examples=["14d"])
+    policy: Literal["first", "last", "error"] = Field(
+        "first",
+        description="Which of contradicting truths counts, first if left out; error: the import is refused.",
+        examples=["first"],
+    )
+    covers: Literal["all", "disagreements"] = Field(
+        "all",
+        description="What gets a truth: all if left out, or only where the two arms disagree.",
+        examples=["disagreements"],
+    )
+    available_when: Annotated[dict[str, Annotated[list[Label], Field(min_length=1)]], Field(min_length=1)] | None = (
+        Field(
+            None,
+            description="By output: truth exists only where production answered one of these values.",
+            examples=[{"label": ["legit"]}],
+        )
+    )
 
 
 class UnitModel(Model):
-    """What counts once. Either a cluster with `closes_after`, or `independent: true`."""
+    """What counts once: a cluster with `closes_after`, or `independent: true`; and the instances of a batch."""
 
     cluster: From | None = Field(
         None, description="Requests with the same value count as one.", examples=["body:/document_id"]
@@ -103,80 +136,11 @@ class UnitModel(Model):
     independent: Asserted | None = Field(
         None, description="true: an explicit assertion that requests are independent.", examples=[True]
     )
-
-
-class ExpectModel(Model):
-    """What is expected to happen. It tunes the evidence and cannot weaken it."""
-
-    disagreement: Share | None = Field(
-        None, description="How often the arms differ in what the gate counts.", examples=["10%"]
+    instances: From | None = Field(
+        None,
+        description="The batch in a request; outputs and truth.key then hold one * for the position in it.",
+        examples=["body:/instances"],
     )
-    difference: Share | None = Field(
-        None, description="By how much the candidate is better (negative: worse).", examples=["0pp"]
-    )
-    where: dict[str, Share] | None = Field(None, description="Disagreement by cell.", examples=[{"country=DE": "8%"}])
-
-
-_WHERE: Final = "Where it must hold: overall, every segment, or a list of cells; left out: overall and every segment."
-_OF: Final = "The output it looks at; may be left out when there is one."
-_MARGIN: Final = "How much worse is still acceptable: one share, or a map by cell with `otherwise`."
-
-
-class AccuracyModel(Model):
-    """Right answers by ground truth. Exactly one of `no_worse_than` and `better_than`."""
-
-    of: str | None = Field(None, description=_OF, examples=["label"])
-    no_worse_than: Literal["production"] | None = Field(
-        None, description="Not worse by `margin` or more.", examples=["production"]
-    )
-    better_than: Literal["production"] | None = Field(None, description="Shown to be better.", examples=["production"])
-    margin: Margins | None = Field(None, description=_MARGIN, examples=["1pp", {"overall": "1pp", "otherwise": "4pp"}])
-    where: Places = Field(EVERYWHERE, description=_WHERE, examples=["overall"])
-    expect: ExpectModel | None = Field(None, description="Expectation of this gate alone.")
-
-
-class AgreementModel(Model):
-    """Equal answers; needs no truth, and measures no correctness."""
-
-    of: str | None = Field(None, description=_OF, examples=["label"])
-    at_least: Share = Field(description="Share of equal answers to be shown.", examples=["95%"])
-    where: Places = Field(EVERYWHERE, description=_WHERE, examples=["overall"])
-    expect: ExpectModel | None = Field(None, description="Expectation of this gate alone.")
-
-
-class ErrorRateModel(Model):
-    """Failed calls. Exactly one of `no_worse_than`, `better_than` and `at_most`."""
-
-    no_worse_than: Literal["production"] | None = Field(
-        None, description="Not worse by `margin` or more.", examples=["production"]
-    )
-    better_than: Literal["production"] | None = Field(
-        None, description="Shown to fail less often.", examples=["production"]
-    )
-    margin: Margins | None = Field(None, description=_MARGIN, examples=["0.5pp"])
-    at_most: Share | None = Field(None, description="The candidate fails less often than this.", examples=["1%"])
-    where: Places = Field(EVERYWHERE, description=_WHERE, examples=["overall"])
-    expect: ExpectModel | None = Field(None, description="Expectation of this gate alone.")
-
-
-class LatencyModel(Model):
-    """The candidate's time to the last byte, against an absolute limit."""
-
-    quantile: Share = Field(description="Share of the calls that must be within the limit.", examples=["99%"])
-    at_most: Limit = Field(description="The limit.", examples=["250ms"])
-    where: Places = Field(EVERYWHERE, description=_WHERE, examples=["overall"])
-    expect: ExpectModel | None = Field(None, description="Expectation of this gate alone.")
-
-
-class GateModel(Model):
-    """One gate: one key."""
-
-    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
-
-    accuracy: AccuracyModel | None = Field(None, description="Right answers by ground truth.")
-    agreement: AgreementModel | None = Field(None, description="Equal answers.")
-    error_rate: ErrorRateModel | None = Field(None, description="Failed calls.")
-    latency: LatencyModel | None = Field(None, description="Slow calls.")
 
 
 class SamplesModel(Model):
@@ -203,6 +167,28 @@ class IntegrityModel(Model):
         10_000,
         description="A larger share of lost pairs in a cell makes the trial invalid; 1% if left out.",
         examples=["1%"],
+    )
+    start_lag: Limit = Field(
+        1_000_000,
+        description="A latency ratio needs 99% of the candidate's calls to start within this of production's; 1s if "
+        "left out.",
+        examples=["1s"],
+    )
+    probes: Literal["required"] | None = Field(
+        None,
+        description="required: nothing is promoted before known answers went through the real path into the log.",
+        examples=["required"],
+    )
+
+
+class HybridModel(Model):
+    """One fixed-size test at the deadline beside the e-process, each at half of alpha."""
+
+    overall: Annotated[int, Field(ge=1, le=10**12)] | None = Field(
+        None, description="Settled units at which it is made over all requests; not made if left out.", examples=[40000]
+    )
+    every_segment: Annotated[int, Field(ge=1, le=10**12)] | None = Field(
+        None, description="The same in each cell of each segment; not made if left out.", examples=[2000]
     )
 
 
@@ -237,9 +223,15 @@ class PlanModel(Model):
     truth: TruthModel | None = Field(None, description="How ground truth finds its request.")
     unit: UnitModel | None = Field(None, description="What counts once; left out: each request.")
     gates: Annotated[list[GateModel], Field(min_length=1)] = Field(description="Hard criteria; all must pass.")
+    targets: list[GateModel] = Field(
+        [], description="The same words, soft: tested after the gates, reported, never blocking."
+    )
     samples: SamplesModel = Field(SamplesModel(), description="Smallest evidence.")
     duration: DurationModel = Field(DurationModel(), description="How long the trial runs.")
     integrity: IntegrityModel = Field(IntegrityModel(), description="When the log cannot be trusted.")
+    hybrid: HybridModel | None = Field(
+        None, description="One fixed-size test at the deadline, where traffic is capped."
+    )
     alpha: Share = Field(
         50_000, description="Highest probability of a wrong promotion; 5% if left out.", examples=["5%"]
     )

@@ -21,6 +21,7 @@ from gnomon.plan.scalars import (
     Probability,
     Redacted,
     Sampled,
+    Share,
     StratumRate,
     Text,
     Url,
@@ -101,6 +102,11 @@ class CandidateModel(ArmModel):
     """The model that may replace it."""
 
     rewrite: RewriteModel | None = Field(None, description="What of a request is another one for the candidate.")
+    capacity: Share | None = Field(
+        None,
+        description="The candidate's capacity as a share of production's: what a latency ratio rests on.",
+        examples=["20%"],
+    )
 
 
 class BudgetModel(Model):
@@ -160,6 +166,12 @@ class ForkModel(Model):
         None,
         description="Further headers that a copy carries, to the candidate and into the log.",
         examples=[["x-tenant"]],
+    )
+    twin: Probability | None = Field(
+        None,
+        description="Share of the copies that go to production a second time, to measure its own noise; none if left "
+        "out.",
+        examples=["5%"],
     )
     budget: BudgetModel = Field(BudgetModel(), description="How much the candidate may be called.")
 

@@ -1,7 +1,7 @@
 """Load: the doors. A file, or the document that was made of one, as a plan; or all that is wrong with it, at once."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,35 +24,37 @@ class Loaded:
     path: Path
 
 
-def read(path: Path) -> Loaded:
-    """The plan in a file.
+def read(path: Path, *, sealed: bool = False) -> Loaded:
+    """The plan in a file. `sealed`: as in `from_document`.
 
     Raises PlanError with every problem: file, line, key, what was found, what would do.
     """
-    return parse(_text(path), path)
+    return parse(_text(path), path, sealed=sealed)
 
 
-def parse(text: str, path: Path) -> Loaded:
+def parse(text: str, path: Path, *, sealed: bool = False) -> Loaded:
     """The plan in a text; `path` is for messages.
 
     Raises PlanError.
     """
     read_source = source.parse(text)
-    return Loaded(read_source.document, _plan(read_source, str(path)), path)
+    return Loaded(read_source.document, _plan(read_source, str(path), sealed=sealed), path)
 
 
-def from_document(document: dict[str, Any], *, name: str = "the plan's document") -> Plan:
+def from_document(document: dict[str, Any], *, name: str = "the plan's document", sealed: bool = False) -> Plan:
     """The plan of a JSON document, such as the state database keeps.
+
+    `sealed`: what it rests on is in the log, so a custom gate's code need not be there any more to read a verdict.
 
     Raises PlanError; its problems have no lines, and `name` is their file.
     """
-    return _plan(Source(document=document), name)
+    return _plan(Source(document=document), name, sealed=sealed)
 
 
-def _plan(read_source: Source, file: str) -> Plan:
+def _plan(read_source: Source, file: str, *, sealed: bool) -> Plan:
     findings = list(read_source.findings)
     if read_source.document or not findings:
-        shaped = shape.take(read_source.document, read_source.places)
+        shaped = replace(shape.take(read_source.document, read_source.places), sealed=sealed)
         # a value that could not be read stands in as 0, which is no second problem; a key that stands twice may be one
         at = {finding.path for finding in findings if not finding.line}
         findings += [finding for finding in shaped.findings if finding.path not in at]

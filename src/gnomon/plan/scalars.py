@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 from urllib.parse import urlsplit
 
+import rfc8785
 from pydantic import AfterValidator, Discriminator, Field, PlainValidator, Tag, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
@@ -26,6 +27,11 @@ WHERES: Final = ("overall", "every segment", EVERYWHERE)
 _PATH: Final = re.compile(r"/(?:[A-Za-z0-9\-._~!$&'()+,;=:@/]|%[0-9A-Fa-f]{2})*")
 _HOST_LABEL: Final = 63  # octets; a longer part of a name, or an empty one, no resolver takes (RFC 1035, 2.3.4)
 _ENV: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_FUNCTION: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*|[A-Za-z_][\w.-]*", re.ASCII)
+_SHA_256: Final = re.compile(r"[0-9a-f]{64}")
+_AMOUNT: Final = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,4})? [A-Za-z]{3,12}", re.ASCII)
+_LONGEST_LABEL: Final = 200
+_LARGEST: Final = 2**53 - 1
 
 
 def _refuse(error: UnitError) -> PydanticCustomError:
@@ -222,6 +228,61 @@ def _plugin(kind: plugins.Kind) -> Callable[[object], str]:
     return parse
 
 
+def _is_number(value: object) -> bool:
+    """Whether it is one that every program reads the same (RFC 8785)."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
+
+
+def _number(value: object) -> float:
+    if not isinstance(value, int | float) or not _is_number(value):
+        raise UnitError(f"is not a number: found {shown(value)}", "write a number, such as 100, below 2^53")
+    return float(value)
+
+
+def _scale(value: object) -> tuple[float, float]:
+    do = "write the lowest and the highest value, such as [0, 100]"
+    if not isinstance(value, list) or len(value) != 2 or not all(_is_number(end) for end in value):
+        raise UnitError(f"is not a scale of two numbers: found {shown(value)}", do)
+    low, high = (float(end) for end in value)
+    if low >= high:
+        raise UnitError(f"must rise: found [{low:g}, {high:g}]", do)
+    return low, high
+
+
+def _label(value: object) -> str:
+    """A value as the log holds it: canonical JSON text."""
+    text = isinstance(value, str) and value.isprintable() and len(value) <= _LONGEST_LABEL
+    if text or isinstance(value, bool) or _is_number(value):
+        return bytes(rfc8785.dumps(cast("str | float", value))).decode()
+    raise UnitError(
+        f"is no value that an answer could name: found {shown(value)}",
+        f"write text of up to {_LONGEST_LABEL} printable characters, a number, true or false",
+    )
+
+
+def _function(value: object) -> str:
+    if not isinstance(value, str) or not _FUNCTION.fullmatch(value):
+        raise UnitError(
+            f"names no function: found {shown(value)}",
+            "write module:function, such as pricing.gates:margin_kept, or the name of an installed one",
+        )
+    return value
+
+
+def _digest(value: object) -> str:
+    if not isinstance(value, str) or not _SHA_256.fullmatch(value):
+        raise UnitError(f"is no SHA-256: found {shown(value)}", "write its 64 hex digits, in lower case and quotes")
+    return value
+
+
+def _cost_per_day(value: object) -> str:
+    if not isinstance(value, str) or not _AMOUNT.fullmatch(value):
+        raise UnitError(
+            f"is no amount of money: found {shown(value)}", "write a number and a currency, such as 40 EUR or 0 EUR"
+        )
+    return value
+
+
 def _named(kind: plugins.Kind) -> dict[str, Any]:
     return {"anyOf": [{"enum": list(plugins.BUILTINS[kind])}, {"type": "string"}]}
 
@@ -283,6 +344,52 @@ Margins = Annotated[
     Discriminator(lambda value: "<map>" if isinstance(value, dict) else "<share>"),
 ]
 """One margin for all, or one for each cell. Tags in angle brackets never reach a message."""
+_RATIO_TEXT: Final = {"type": "string", "pattern": r"^\s*[0-9.]+ *x +production\s*$"}
+_Ratio = Annotated[tuple[int, int], _parsed(units.ratio), WithJsonSchema(_RATIO_TEXT)]
+
+
+def _form(value: object) -> str:
+    """Which of a union's options was meant, so that the message is about that one."""
+    if isinstance(value, dict):
+        return "<map>"
+    return "<ratio>" if isinstance(value, str) and ("production" in value or " x" in value) else "<share>"
+
+
+MarginsOrRatio = Annotated[
+    Annotated[Share, Tag("<share>")] | Annotated[dict[str, Share], Tag("<map>")] | Annotated[_Ratio, Tag("<ratio>")],
+    Discriminator(_form),
+]
+"""The same, or a multiple of production's rate as numerator and denominator."""
+LimitOrRatio = Annotated[
+    Annotated[Limit, Tag("<share>")] | Annotated[_Ratio, Tag("<ratio>")],
+    Discriminator(lambda value: "<share>" if isinstance(value, dict) else _form(value)),
+]
+"""Microseconds, or a multiple of production's quantile as numerator and denominator."""
+_Within = Annotated[
+    int,
+    _parsed(units.within),
+    WithJsonSchema({"type": "string", "pattern": r"^\s*[0-9.]+ *pp +of +production\s*$"}),
+]
+Withins = Annotated[
+    Annotated[_Within, Tag("<share>")] | Annotated[dict[str, _Within], Tag("<map>")],
+    Discriminator(lambda value: "<map>" if isinstance(value, dict) else "<share>"),
+]
+"""Parts per million, for all cells or by cell."""
+Number = Annotated[float, _parsed(_number), WithJsonSchema({"type": "number"})]
+Scale = Annotated[
+    tuple[float, float],
+    _parsed(_scale),
+    WithJsonSchema({"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}),
+]
+"""Lowest and highest."""
+Label = Annotated[str, _parsed(_label), WithJsonSchema({"type": ["string", "number", "boolean"]})]
+"""Canonical JSON text of a value."""
+FunctionName = Annotated[str, _parsed(_function), WithJsonSchema({"type": "string", "minLength": 1})]
+Digest = Annotated[str, _parsed(_digest), WithJsonSchema({"type": "string", "pattern": "^[0-9a-f]{64}$"})]
+Money = Annotated[
+    str, _parsed(_cost_per_day), WithJsonSchema({"type": "string", "pattern": "^[0-9.]+ [A-Za-z]{3,12}$"})
+]
+Top = Annotated[int, Field(ge=1, le=200)]
 Places = Annotated[
     str | tuple[str, ...],
     _parsed(_where),

@@ -83,16 +83,24 @@ def redacted(value: object) -> Selector:
     return only(REDACTED, "redaction")(value)
 
 
-def overlap(redaction: Selector, of: Selector) -> bool:
-    """Whether what `redaction` takes out of a message is, holds or is a part of what `of` reads."""
+def overlap(redaction: Selector, of: Selector, *, batch: bool = False) -> bool:
+    """Whether what `redaction` takes out of a message is, holds or is a part of what `of` reads.
+
+    In the plan of a `batch`, a `*` in `of` stands for every position.
+    """
     if redaction.where in {"header", "query"} or of.where in {"header", "query", "path"}:
         return (redaction.where, redaction.name) == (of.where, of.name)
-    return meet([ANY if token == "*" else token for token in tokens(redaction.name)], _read(of))  # noqa: S105  no secret
+    read = _read(of)
+    return meet(_with_any(tokens(redaction.name)), _with_any(read) if batch else read)
 
 
 def meet(one: Sequence[str | None], other: Sequence[str | None]) -> bool:
     """Whether two places of a JSON value are the same or one is inside of the other."""
     return all(a is ANY or b is ANY or a == b for a, b in zip(one, other, strict=False))
+
+
+def _with_any(parts: Sequence[str | None]) -> list[str | None]:
+    return [ANY if part == "*" else part for part in parts]
 
 
 def tokens(pointer: str) -> list[str]:

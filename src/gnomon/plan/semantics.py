@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Final
 from urllib.parse import urlsplit
 
-from gnomon.plan import fork_checks, gate_checks
+from gnomon.plan import fork_checks, gate_checks, rule_checks
 from gnomon.plan.cells import RESERVED, segment
 from gnomon.plan.language import OutputModel, SegmentModel
 from gnomon.plan.scalars import NAME
@@ -18,6 +18,9 @@ from gnomon.plan.shape import Shape
 from gnomon.plan.source import Finding, Path
 from gnomon.plan.units import PPM, show_duration, show_share, shown
 from gnomon.records.plan import Selector
+
+FEWEST_LEARNED: Final = 100
+"""Requests from which the most frequent values are found, at least."""
 
 
 def check(shape: Shape) -> list[Finding]:
@@ -73,6 +76,8 @@ def _used(shape: Shape) -> Iterator[tuple[Path, Selector, str]]:
         yield ("truth", "key"), model.truth.key, "a request"
     if model.unit and model.unit.cluster:
         yield ("unit", "cluster"), model.unit.cluster, "a request"
+    if model.unit and model.unit.instances:
+        yield ("unit", "instances"), model.unit.instances, "a request"
     for name, output in model.output.items():
         yield ("output", name, "from"), output.from_, "an answer"
 
@@ -81,6 +86,9 @@ def _segments(shape: Shape) -> Iterator[Finding]:
     for name, declared in shape.model.segments.items():
         path: Path = ("segments", name)
         yield from _name(path, name)
+        yield from _top(path, declared)
+        if declared.top is not None and declared.values is None:
+            continue
         if declared.values is None and declared.bins is None:
             do = "add values: [DE, FR] for words, or bins: [0, 100] for numbers"
             yield Finding(path, "declares neither values nor bins", do)
@@ -90,6 +98,27 @@ def _segments(shape: Shape) -> Iterator[Finding]:
             yield from _values(path, declared.values)
         else:
             yield from _bins(path, name, declared)
+
+
+def _top(path: Path, declared: SegmentModel) -> Iterator[Finding]:
+    """The most frequent values: learned from so many requests, or written in from a pilot."""
+    top, learn, values = declared.top, declared.learn, declared.values
+    if top is None:
+        if learn is not None:
+            yield Finding((*path, "learn"), "has no meaning without top", "take it out, or add top: 8")
+        return
+    if declared.bins is not None:
+        do = "keep one; make two segments if both are wanted"
+        yield Finding(path, "declares both bins and top", do)
+    if learn is not None and learn < FEWEST_LEARNED:
+        found = f"is too few to tell what is frequent: found {learn:,}"
+        yield Finding((*path, "learn"), found, f"write {FEWEST_LEARNED} or more")
+    if values is None and learn is None:
+        found = f"does not say how its top {top} become known"
+        yield Finding(path, found, "add learn: 1000, or write the values of a pilot in")
+    if values is not None and len(values) > top:
+        found = f"has {len(values)} values, more than its top {top}"
+        yield Finding((*path, "values"), found, "take the others out, or raise top")
 
 
 def _values(path: Path, values: list[str]) -> Iterator[Finding]:
@@ -142,7 +171,7 @@ def _unit(shape: Shape) -> Iterator[Finding]:
     unit = shape.model.unit
     if unit is None:
         return
-    if unit.cluster is None and not unit.independent:
+    if unit.cluster is None and not unit.independent and unit.instances is None:
         found = "declares neither a cluster nor independent: true"
         yield Finding(("unit",), found, "add cluster: body:/... and closes_after: 1h, or leave unit out")
     if unit.cluster is not None and unit.independent:
@@ -194,6 +223,7 @@ CHECKS: Final[tuple[tuple[tuple[str, ...], Check], ...]] = (
     (("output",), _outputs),
     (("unit",), _unit),
     *fork_checks.CHECKS,
+    *rule_checks.CHECKS,
     ((), gate_checks.check),
     (("duration",), _duration),
     ((), _shares),

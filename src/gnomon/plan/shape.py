@@ -52,6 +52,8 @@ class Shape:
     broken: frozenset[str]
     """Top-level keys that stand in; checks that need them are skipped."""
     broken_gates: frozenset[int]
+    sealed: bool = False
+    """What it says was checked before it was sealed: code that has changed or gone since is the runner's concern."""
 
 
 def take(document: dict[str, Any], places: dict[Path, Place]) -> Shape:

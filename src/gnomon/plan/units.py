@@ -7,6 +7,7 @@ Promises  durations are whole microseconds, shares whole parts per million, prob
 
 import re
 from decimal import Decimal
+from fractions import Fraction
 from typing import Final
 
 PPM: Final = 1_000_000
@@ -40,6 +41,10 @@ SIZES: Final = {
     "GiB": 1 << 30,
 }
 """Bytes in each unit of size."""
+
+_RATIO: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+) *x +production", re.ASCII)
+_LARGEST_RATIO: Final = 100
+_WITHIN: Final = re.compile(r"([+-]?[0-9.]+ *pp) +of +production", re.ASCII)
 
 _SHARES: Final = {"%": Decimal(100), "pp": Decimal(100)}
 
@@ -106,6 +111,38 @@ def stratum_rate(value: object) -> int:
     return probability(value)
 
 
+def ratio(value: object) -> tuple[int, int]:
+    """``1.2 x production`` as a fraction in lowest terms, above 1 and at most 100, of at most three decimals.
+
+    Raises UnitError.
+    """
+    do = "write a multiple of production's, such as 1.2 x production"
+    match = _RATIO.fullmatch(value.strip()) if isinstance(value, str) and len(value) <= _LONGEST else None
+    if match is None:
+        raise UnitError(f"is no multiple of production's: found {shown(value)}", do)
+    exact = Fraction(Decimal(match[1]))
+    if exact <= 1:
+        raise UnitError(
+            f"must be above 1 x production: found {shown(value)}; a candidate that is as good could never show it", do
+        )
+    if exact > _LARGEST_RATIO or 1000 % exact.denominator:
+        raise UnitError(f"must be at most 100, with at most three decimals: found {shown(value)}", do)
+    return exact.numerator, exact.denominator
+
+
+def within(value: object) -> int:
+    """``0.5pp of production`` in parts per million.
+
+    Raises UnitError.
+    """
+    do = "write it in percentage points, such as 0.5pp of production"
+    match = _WITHIN.fullmatch(value.strip()) if isinstance(value, str) and len(value) <= _LONGEST else None
+    if match is None:
+        found = "could mean a part of production's share" if isinstance(value, str) and "%" in value else "is no margin"
+        raise UnitError(f"{found}: found {shown(value)}", do)
+    return share_ppm(match[1])
+
+
 def size_bytes(value: object) -> int:
     """``512B``, ``64KiB``, ``1MB`` in bytes.
 
@@ -121,6 +158,11 @@ def size_bytes(value: object) -> int:
 def show_share(ppm: int, unit: str = "%") -> str:
     """Parts per million for people: ``4pp``, ``0.25%``. Reads back as the same number."""
     return f"{_plain(Decimal(ppm) / (PPM // 100))}{unit}"
+
+
+def show_ratio(of: tuple[int, int]) -> str:
+    """A ratio for people: ``1.2``. Its denominator divides a power of ten."""
+    return _plain(Decimal(of[0]) / Decimal(of[1]))
 
 
 def show_duration(us: int) -> str:

@@ -80,7 +80,7 @@ async def run(plan: Plan, config: RunnerConfig) -> None:
         runner = Runner(
             plan,
             Inbox(path, trial=config.trial),
-            Comparing(plan).row,
+            Comparing(plan).rows,
             config,
             clock=clock.steady(),
         )

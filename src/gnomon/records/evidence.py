@@ -23,6 +23,33 @@ class AtRate(Record, frozen=True, kw_only=True):
     known: int = 0
     production_good: int = 0
     candidate_good: int = 0
+    reference_low: Histogram = ()
+    reference_high: Histogram = ()
+
+
+class Tail(Record, frozen=True, kw_only=True):
+    """The slow end of both arms' latencies, for a ratio of quantiles: counts at ascending bucket edges.
+
+    Pairs that were lost are in `pairs` and in no count: a test puts them where they hurt it most.
+    """
+
+    pairs: int
+    """Settled units, lost ones included."""
+    lost: int
+    edges: tuple[int, ...]
+    """Lower edges of buckets of production's latency, microseconds (`stats.latency_edge`). They reach from where about
+    four times as many are over as the quantile leaves, to the slowest."""
+    production: tuple[int, ...]
+    """At each edge x: production's latencies at or over x. A failed call is infinite."""
+    candidate: tuple[int, ...]
+    """The candidate's latencies over (ratio times x)."""
+    both: tuple[int, ...]
+    """Pairs with production at or over the NEXT edge (the last: infinite) and the candidate over (ratio times x)."""
+    cross: tuple[int, ...]
+    """Pairs with production at or over x and the candidate over (ratio times the next edge)."""
+    production_us: int | None = None
+    """The quantile of the pairs, nearest rank; None: infinite, or no pairs."""
+    candidate_us: int | None = None
 
 
 class Cell(Record, frozen=True, kw_only=True):
@@ -57,6 +84,19 @@ class Cell(Record, frozen=True, kw_only=True):
     """The same once more by sampling rate, ascending, where the plan's strata have different ones: what is drawn more
     often is in the counts above more often than in the traffic. Empty under one rate: every unit has weight 1.
     Lost exchanges without a row stand at the lowest rate, where they weigh most."""
+    grid: int = GRID
+    """Steps in which the histograms count D: GRID times the gate's `steps`."""
+    reference_low: Histogram = ()
+    """Precision: production's own D (-1 for each thing it flagged wrongly, over what it flagged), read for promotion:
+    the unknown taken as best for production. `low` and `high` are the candidate's, over what the candidate flagged."""
+    reference_high: Histogram = ()
+    """The same for rejection: the unknown taken as worst for production."""
+    tail: Tail | None = None
+    """Latency against a ratio: in place of the histograms, which then count pairs alone. All settled pairs."""
+    closed_tail: Tail | None = None
+    """The same of the pairs on closed cycles, for promotion; `tail` again where no cycle is declared."""
+    truths: int = 0
+    """Settled exchanges whose truth was needed and came."""
 
     @property
     def units(self) -> int:
@@ -76,11 +116,10 @@ class Evidence(Record, frozen=True, kw_only=True):
     rows: dict[str, int]
     """Rows read from each."""
     digest: str
-    """SHA-256 over the sorted rows of `comparisons` that were read, all columns: compaction keeps it, an altered value
-    does not. In blocks: over the lines `block count sha256(rows)`, a block being the rows whose ids have the same first
-    8 characters, a row being its id and an MD5 of its columns."""
+    """`files:` and the SHA-256 over the sorted lines `table sha256` of the contents of all pinned data files: one altered
+    byte changes it. Of earlier programs: 64 hex digits over the sorted rows of `comparisons` that were read."""
     cells: tuple[Cell, ...]
-    """One for each test, in the plan's order."""
+    """One for each test of the gates, then of the targets, in the plan's order."""
     lost_share_ppm: dict[str, int]
     """By cell name: lost of sampled."""
     sampled: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -91,6 +130,14 @@ class Evidence(Record, frozen=True, kw_only=True):
     """Sentences: why the log cannot be trusted. Any makes the trial invalid."""
     notes: tuple[str, ...] = ()
     """Sentences worth knowing that invalidate nothing."""
+    probes: int = 0
+    """Known answers that stand in the log."""
+    lagging: tuple[int, int] = (0, 0)
+    """Settled pairs whose candidate started later after production than the plan's `start_lag`, and all of them."""
+    twins: tuple[int, int] = (0, 0)
+    """Exchanges that went to production twice, and those of them whose second answer looks like a cache's."""
+    closed_cycles: int = 0
+    """Whole cycles that are settled in every cell that saw a request; 0 where no cycle is declared."""
 
 
 class LatencySummary(Record, frozen=True, kw_only=True):
@@ -114,6 +161,20 @@ class Agreement(Record, frozen=True, kw_only=True):
     agree: int
     matrix: tuple[tuple[str, str, int], ...]
     """(production's value, candidate's value, pairs); rare values are folded into `other`."""
+
+
+class NoiseFloor(Record, frozen=True, kw_only=True):
+    """How often production agrees with its own twin, on pairs whose twin was drawn."""
+
+    output: str
+    cell: str
+    drawn: int
+    repeats: int
+    """Of them: the second answer looks like a cache's, and counts in neither number below."""
+    agree: int
+    """Production's second answer agrees with its first."""
+    candidate_agree: int
+    """On the same pairs: the candidate's answer agrees with production's first."""
 
 
 class Disagreement(Record, frozen=True, kw_only=True):
@@ -209,3 +270,5 @@ class Description(Record, frozen=True, kw_only=True):
     sampling: tuple[Sampling, ...] = ()
     """Every stratum that a copy can be of, in the plan's order."""
     losses: Losses | None = None
+    noise: tuple[NoiseFloor, ...] = ()
+    """By output and cell; empty without a twin."""

@@ -11,6 +11,23 @@ ProbeStep = Literal["gateway", "hand-over", "call", "log", "answer"]
 it is not in the log; what is in the log is not the known answer."""
 
 
+class TwinFacts(Record, frozen=True, kw_only=True):
+    """Exchanges that were to go to production a second time, since the runner started, once they are over."""
+
+    drawn: int = 0
+    missed: int = 0
+    """Of them: not sent, since there was no room in the budget before they expired. Not random: it should be rare."""
+    failed: int = 0
+    """Of those sent: production's second call failed."""
+    repeated: int = 0
+    """Of those sent: the answer says that a cache gave it."""
+
+    @property
+    def made(self) -> int:
+        """Sent, and over."""
+        return self.drawn - self.missed
+
+
 class RunnerFacts(Record, frozen=True, kw_only=True):
     """How the runner is, after a flush."""
 
@@ -29,6 +46,8 @@ class RunnerFacts(Record, frozen=True, kw_only=True):
     last_failure_us: int | None
     problems: tuple[str, ...] = ()
     """What keeps it from working, in words: the inbox or the log cannot be written."""
+    twins: TwinFacts | None = None
+    """None: the plan has no twin."""
 
 
 class ProbeResult(Record, frozen=True, kw_only=True):

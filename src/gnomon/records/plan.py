@@ -6,8 +6,14 @@ from gnomon.records import Record
 
 ArmName = Literal["production", "candidate"]
 Where = Literal["body", "header", "query", "path", "input", "output", "parameter"]
-GateKind = Literal["accuracy", "agreement", "error_rate", "latency"]
-GateForm = Literal["no_worse_than", "better_than", "at_least", "at_most"]
+GateKind = Literal[
+    "accuracy", "agreement", "share", "error_rate", "latency", "recall", "precision", "loss", "numeric", "field",
+    "refusal_rate", "cost", "custom",
+]  # fmt: skip
+GateForm = Literal["no_worse_than", "better_than", "at_least", "at_most", "not_above", "not_below"]
+"""`within` is two gates, `not_above` and `not_below`: two one-sided claims."""
+TRUTH_KINDS = frozenset({"accuracy", "recall", "precision", "loss", "numeric", "field"})
+"""Gates that look at ground truth."""
 
 OVERALL = "overall"
 """The name of the cell that holds every unit; a segment's cell is named ``segment=value``."""
@@ -67,6 +73,8 @@ class Arm(Record, frozen=True, kw_only=True):
     """None: a model that is exchanged behind its address is not noticed."""
     rewrite: Rewrite = Rewrite()
     """The candidate's alone."""
+    capacity_ppm: int | None = None
+    """The candidate's declared capacity as a share of production's: the load statement of a latency ratio."""
 
 
 class Route(Record, frozen=True, kw_only=True):
@@ -104,6 +112,8 @@ class Fork(Record, frozen=True, kw_only=True):
     """Requests with the same value share one coin; None, or no value: each has its own."""
     headers: tuple[str, ...] = ()
     """Lower-case names of further headers that a copy carries, to the candidate and into the log."""
+    twin: int = 0
+    """Probability over 2**32 that a copy goes to production a second time; 0: there is no twin."""
 
     @property
     def rates(self) -> dict[str, int]:
@@ -144,11 +154,15 @@ class Segment(Record, frozen=True, kw_only=True):
     """Declared values; every other value is ``other``, none is ``missing``."""
     edges: tuple[float, ...] = ()
     """Bin edges: [e0, e1), [e1, e2), ..., [ek, inf); under e0 is ``below``."""
+    top: int | None = None
+    """`values` are (or are to become, while they are empty) the so many most frequent ones."""
+    learn: int = 0
+    """Requests whose values are looked at before any is shadowed, to find the `top`."""
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Every declared value's name, without ``other``, ``missing`` and ``below``."""
-        if self.values:
+        """Every declared value's name, without ``other``, ``missing`` and ``below``; none before `top` is resolved."""
+        if self.values or not self.edges:
             return self.values
         shown = [f"{edge:g}" for edge in self.edges]
         return tuple(f"{low}-{high}" for low, high in zip(shown, [*shown[1:], "inf"], strict=True))
@@ -167,12 +181,26 @@ class Output(Record, frozen=True, kw_only=True):
     """JSON pointers that ``json_fields`` leaves out."""
 
 
+class Available(Record, frozen=True, kw_only=True):
+    """Truth exists only where production said one of these: the estimand of truth gates is restricted to it."""
+
+    output: str
+    values: tuple[str, ...]
+    """Canonical JSON texts of production's values."""
+
+
 class Truth(Record, frozen=True, kw_only=True):
     """How ground truth finds its request, and how long it may take."""
 
     key: Selector | None
     """None: truth names the exchange id."""
     expected_within_us: int
+    policy: Literal["first", "last", "error"] = "first"
+    """Which of contradicting truths counts; `error`: an import that contradicts is refused."""
+    covers: Literal["all", "disagreements"] = "all"
+    """What gets a truth. Recall and precision need one on agreements too."""
+    available: tuple[Available, ...] = ()
+    """All must hold; empty: truth may come for everything."""
 
 
 class Unit(Record, frozen=True, kw_only=True):
@@ -182,6 +210,17 @@ class Unit(Record, frozen=True, kw_only=True):
     closes_after_us: int = 0
     """A cluster is closed when none of its requests came for this long; later ones are not counted."""
     independent: bool = False
+    instances: Selector | None = None
+    """The batch in a request: each element is an instance, and the exchange's instances are averaged into one unit."""
+
+
+class Custom(Record, frozen=True, kw_only=True):
+    """A function of a user's that maps a pair to a number in [-1, 1], positive where the candidate is better."""
+
+    function: str
+    """``module:function``, or the name of an entry point of `gnomon.gates`."""
+    digest: str
+    """SHA-256 of its source file, 64 hex digits: it stands in the plan, so it is sealed."""
 
 
 class Test(Record, frozen=True, kw_only=True):
@@ -201,6 +240,8 @@ class Test(Record, frozen=True, kw_only=True):
     """Expected mean of D."""
     min_units: int
     """Settled units below which this test is inconclusive."""
+    n_max: int | None = None
+    """Hybrid: the sealed number of units at which one Tango test at alpha/2 is made; None: the e-process alone."""
 
     @property
     def cell(self) -> str:
@@ -209,19 +250,58 @@ class Test(Record, frozen=True, kw_only=True):
 
 
 class Gate(Record, frozen=True, kw_only=True):
-    """A hard criterion. Every one of its tests must pass."""
+    """A criterion. Every test of every hard gate must pass; targets are gates that are reported and block nothing."""
 
     id: str
     kind: GateKind
     form: GateForm
     output: str | None
-    """The output that accuracy and agreement look at."""
+    """The output that it looks at; None: it looks at none, or at several."""
     quantile_ppm: int | None
     limit_us: int | None
     """For latency: P(candidate's latency > limit) must be below 1 - quantile."""
     sentence: str
     """The criterion in plain words, for people."""
     tests: tuple[Test, ...]
+    ratio: tuple[int, int] | None = None
+    """Numerator and denominator in lowest terms, at least 1: latency `at_most: 1.2 x production`, error rate
+    `margin: 1.5 x production`."""
+    label: str | None = None
+    """The named output of share, recall, precision and refusal rate: canonical JSON text."""
+    costs: tuple[tuple[str, str, int], ...] = ()
+    """Loss: truth's text, answer's text, and the cost in parts per million of the largest one."""
+    cost_otherwise_ppm: int = 1_000_000
+    """Loss: of a wrong answer that `costs` does not name, and of a failed arm; a right answer costs 0 if not named."""
+    scale: tuple[float, float] | None = None
+    """Numeric and cost: the sealed bounds; what is outside is clipped."""
+    limit: float | None = None
+    """Cost and numeric `at_most`: in the unit of the output."""
+    outputs: tuple[str, ...] = ()
+    """Field: the outputs that make up one document."""
+    custom: Custom | None = None
+    against_twin: bool = False
+    """Agreement `no_worse_than: production`: against how often production agrees with its own twin; a unit is an
+    exchange whose twin was drawn."""
+    steps: int = 1
+    """D of one exchange is counted in steps of 1/(GRID * steps), GRID being that of `records.evidence`: for an error
+    ratio the numerator, for fields their number, so that D is exact."""
+
+    @property
+    def needs_truth(self) -> bool:
+        return self.kind in TRUTH_KINDS
+
+    @property
+    def top(self) -> int:
+        """The largest D there can be: 0 where the candidate alone is measured, and D falls with each bad outcome."""
+        alone = self.kind in {"agreement", "latency", "precision"} or self.form == "at_most"
+        return 0 if alone and not self.against_twin else 1
+
+    @property
+    def bottom(self) -> float:
+        """The smallest D there can be: -1, but for a ratio of error rates."""
+        if self.kind == "error_rate" and self.ratio is not None:
+            return -self.ratio[1] / self.ratio[0]
+        return -1.0
 
 
 class Duration(Record, frozen=True, kw_only=True):
@@ -249,11 +329,29 @@ class Plan(Record, frozen=True, kw_only=True):
     duration: Duration
     lost_ppm: int
     """A larger share of lost pairs in any cell makes the trial invalid."""
+    start_lag_us: int = 1_000_000
+    """Load match: no latency ratio holds when the candidate starts later than this after production in 1 % of pairs."""
+    probes_required: bool = False
+    """Nothing is promoted before known answers went through the real path into the log."""
     alpha_ppm: int
     guards: Guards = Guards()
     record: Redaction = Redaction()
+    targets: tuple[Gate, ...] = ()
+    """Soft: tested after the gates with Holm's correction, reported, never blocking."""
+    cost_per_day: str | None = None
+    """What shadowing adds in inference cost, in the plan's own words (suitability)."""
 
     @property
     def tests(self) -> tuple[Test, ...]:
-        """Every test of every gate, in the plan's order."""
+        """Every test of every hard gate, in the plan's order."""
         return tuple(test for gate in self.gates for test in gate.tests)
+
+    @property
+    def judged(self) -> tuple[Gate, ...]:
+        """Gates, then targets: what evidence is gathered for, in its order."""
+        return (*self.gates, *self.targets)
+
+    @property
+    def customs(self) -> tuple[Gate, ...]:
+        """The custom ones of `judged`: the number of one in here names its column in the log."""
+        return tuple(gate for gate in self.judged if gate.custom is not None)

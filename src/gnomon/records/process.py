@@ -103,6 +103,8 @@ class RunnerConfig(Record, frozen=True, kw_only=True):
     """The built-in echo arm: what is called for exchanges of PROBE_EPOCH."""
     redaction_key: str = ""
     """Hex key of `record.digest`: a secret of the data folder."""
+    sampling_key: str = ""
+    """Hex key of the twin's coin: that of the gateways' sampling. Empty: no twin can be drawn."""
     facts_file: str = ""
     """Where the runner says after each flush how it is (records.facts.RunnerFacts, JSON); empty: nowhere."""
     ca_file: str | None = None

@@ -39,6 +39,15 @@ class TestResult(Record, frozen=True, kw_only=True):
     """m/alpha over the m tests of the plan."""
     cell: Cell
     """The exact counts."""
+    soft: bool = False
+    """A target: it blocks nothing."""
+    hybrid_p: float | None = None
+    """The one fixed-size test of a hybrid gate, at its sealed size; None: not declared, or not reached."""
+    no_estimate: str | None = None
+    """Why there is no estimate, or no interval; None: there is one."""
+    production: float | None = None
+    """Production's own rate, mean or quantile (microseconds), where the gate has one; weighted by sampling rates."""
+    candidate: float | None = None
 
     @property
     def name(self) -> str:
@@ -67,3 +76,8 @@ class Verdict(Record, frozen=True, kw_only=True):
     ledger: dict[str, int]
     program: str
     """gnomon's version."""
+    targets: tuple[TestResult, ...] = ()
+    """Soft: tested by Holm after the gates."""
+    attempt: int = 1
+    """The how-many-eth candidate against this production on these routes."""
+    closed_cycles: int = 0

@@ -3,12 +3,13 @@
 Reads     Trial, Plan, Verdict, Description
 Promises  the same report gives the same bytes; the HTML is one file that asks for nothing from anywhere and runs no
           script; text of models and users is shown, never obeyed; what is not known is said in words, never as 0
-Add here  a chart: one function in `charts.py`; a section: one block in `templates/report.html.jinja`
+Add here  a chart: one function in `charts/` and its name in `figures.py`; a section: one block in
+          `templates/report.html.jinja`
 """
 
-from gnomon.report.record import Report, build, json, report_schema
+from gnomon.report.record import Attempt, Report, build, json, report_schema, shared_alpha
 
-__all__ = ["Report", "build", "html", "json", "markdown", "report_schema"]
+__all__ = ["Attempt", "Report", "build", "html", "json", "markdown", "report_schema", "shared_alpha"]
 
 
 def html(report: Report) -> str:

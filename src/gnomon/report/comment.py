@@ -3,9 +3,10 @@
 import re
 from typing import Final
 
+from gnomon.records.plan import OVERALL
 from gnomon.records.verdict import TestResult
-from gnomon.report import shadow, words
-from gnomon.report.record import Report
+from gnomon.report import progress, scales, shadow, words
+from gnomon.report.record import Report, shared_alpha
 
 MOST_ROWS: Final = 60
 """A comment has a limited length; the tests that do not pass come first."""
@@ -35,8 +36,18 @@ def render(report: Report) -> str:
         *(_row([escape(cell) for cell in _cells(report, test)]) for test in shown),
         "",
         *([f"{left_out} more tests are in the JSON and HTML reports.", ""] if left_out else []),
+        *(
+            f"- {escape(test.name)}: {escape(words.unestimated(test))}"
+            for test in shown
+            if test.no_estimate is not None
+        ),
+        "",
+        *_targets(report),
         f"**What would change it:** {escape(verdict.would_change)}",
         "",
+        *_outlook(report),
+        *_attempt(report),
+        *_noise(report),
         f"**Ledger:** {escape(words.ledger_sum(verdict.ledger)['sentence'])}",
         *(f"- {escape(sentence)}" for sentence in shadow.sides(report.description.ledger)),
         "",
@@ -44,6 +55,53 @@ def render(report: Report) -> str:
         _provenance(report),
     ]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
+
+
+def _targets(report: Report) -> list[str]:
+    """The soft ones, in a table of their own."""
+    if not report.verdict.targets:
+        return []
+    rows, left_out = _rows(report.verdict.targets)
+    return [
+        "**Targets** (soft: reported, never blocking)",
+        "",
+        *_table(_COLUMNS, [tuple(_cells(report, test)) for test in rows]),
+        *([f"{left_out} more targets are in the JSON and HTML reports.", ""] if left_out else []),
+    ]
+
+
+def _outlook(report: Report) -> list[str]:
+    """When the last test could pass, as long as the trial goes on."""
+    slowest = progress.last(report.progress) if report.verdict.verdict == "continue" else None
+    if slowest is None:
+        return []
+    name = escape(f"{slowest.gate} {words.cell(slowest)}")
+    return [f"**Expected** (an estimate): the last test, {name}, {escape(words.outlook(slowest))}.", ""]
+
+
+def _attempt(report: Report) -> list[str]:
+    if report.trial.attempt == 1:
+        return []
+    alpha = report.verdict.alpha_ppm / 1e6
+    shared = shared_alpha(alpha, report.trial.attempt)
+    share = f"shared over all attempts, alpha would be {100 * shared:.2g} % here in place of {100 * alpha:g} %"
+    return [
+        f"**Attempt {report.trial.attempt}** against this production on these routes; {share} (shown, not enforced).",
+        "",
+    ]
+
+
+def _noise(report: Report) -> list[str]:
+    """Production against its twin, overall."""
+    lines = []
+    for each in report.description.noise:
+        fresh = each.drawn - each.repeats
+        if each.cell == OVERALL and fresh:
+            own, other = words.share(each.agree, fresh), words.share(each.candidate_agree, fresh)
+            of = words.counted(fresh, "pair")
+            said = f"production agrees with its own twin on {own} of {of}, the candidate with production on {other}"
+            lines += [f"**Noise floor** of {escape(each.output)}: {escape(said)}.", ""]
+    return lines
 
 
 def _shadow(report: Report) -> list[str]:
@@ -105,16 +163,16 @@ def _rows(tests: tuple[TestResult, ...]) -> tuple[list[TestResult], int]:
 
 
 def _cells(report: Report, test: TestResult) -> list[str]:
-    gate = next(gate for gate in report.declared.gates if gate.id == test.gate)
+    gate = next(gate for gate in report.declared.judged if gate.id == test.gate)
     known = test.estimate is not None
     return [
         test.gate,
-        test.segment if not test.value else f"{test.segment}={test.value}",
+        words.cell(test),
         f"{words.RESULT_MARKS[test.result]} {test.result}",
         words.needed(test),
-        words.mean(gate, test.estimate) if known else words.nothing(test),
-        words.interval(gate, test) if known else "none",
-        words.margin(gate, test),
+        scales.mean(gate, test.estimate) if known else words.nothing(test),
+        scales.interval(gate, test) if known else "none",
+        scales.margin(gate, test),
         words.e_value(test.e_reject if test.result == "fail" else test.e_promote) if known else "none",
         words.sequential_p(test.e_reject if test.result == "fail" else test.e_promote) if known else "none",
     ]

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
-from markupsafe import Markup
 
-from gnomon.records.evidence import Agreement, Disagreement
+from gnomon.records.evidence import Agreement, Disagreement, NoiseFloor
 from gnomon.records.ledger import GATEWAY_STATES, LOST_STATES, RUNNER_STATES
 from gnomon.records.plan import OVERALL, Gate, Output
 from gnomon.records.verdict import TestResult, Verdict
-from gnomon.report import charts, shadow, words
+from gnomon.report import charts, figures, outlook, scales, shadow, words
 from gnomon.report.record import Report
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -41,17 +40,25 @@ def render(report: Report) -> str:
         verdict=_verdict(report),
         remarks=[*(words.pause(each) for each in report.pauses if each.until_us is None), *_remarks(report.verdict)],
         pauses=[words.pause(each) for each in report.pauses],
-        forest=_figure(charts.forest(report.verdict, report.declared.gates)),
+        forest=figures.inline(figures.forest(report)),
         forest_text=_forest_text(report),
         gates=[_gate(gate, report.verdict.tests) for gate in report.declared.gates],
-        thresholds=_thresholds(report.verdict),
+        targets=[_gate(gate, report.verdict.targets) for gate in report.declared.targets],
+        thresholds=_thresholds(report.verdict.tests),
+        soft_thresholds=_thresholds(report.verdict.targets),
+        rests=[_rest(report, test) for test in (*report.verdict.tests, *report.verdict.targets)],
+        progress=outlook.progress(report),
+        history=outlook.history(report),
         segments=_segments(report),
-        latency=_figure(charts.latency(report.description, _limit(report))),
+        latency=figures.inline(figures.latency(report)),
         agreements=[_agreement(report, output) for output in report.declared.outputs],
+        noise=[_noise(each) for each in report.description.noise],
         ledger=_ledger(report.verdict.ledger),
+        ledger_chart=figures.inline(charts.ledger(report.verdict.ledger)),
         sides=shadow.sides(report.description.ledger),
         blocks=_blocks(report),
         disagreements=[_disagreement(report, each) for each in report.description.disagreements],
+        attempts=outlook.attempts(report),
     )
 
 
@@ -73,10 +80,6 @@ def _shown(value: object) -> object:
     if value is None:
         raise ValueError("the report has no word for a value that is not known")
     return words.clean(value) if type(value) is str else value  # not Markup: that is markup already
-
-
-def _figure(chart: Any) -> Markup:  # noqa: ANN401  altair's chart classes carry no usable static types
-    return Markup(charts.inline(chart))  # noqa: S704  SVG drawn from data: every text in it is escaped by its writer
 
 
 # verdict -----------------------------------------------------------------------------------------------------------
@@ -111,12 +114,15 @@ def _gate(gate: Gate, tests: Sequence[TestResult]) -> dict[str, Any]:
     return {"id": gate.id, "sentence": gate.sentence, "tests": [_test(gate, test) for test in mine]}
 
 
-def _thresholds(verdict: Verdict) -> dict[str, str]:
-    """What an e-value has to reach, the same for every test."""
-    if not verdict.tests:
-        return {"promote": "", "reject": ""}
-    first = verdict.tests[0]
-    return {"promote": f"(≥ {words.e_value(first.promote_at)})", "reject": f"(≥ {words.e_value(first.reject_at)})"}
+def _thresholds(tests: Sequence[TestResult]) -> dict[str, str]:
+    """What an e-value has to reach; a hybrid test has a threshold of its own, and a target rejects nothing."""
+    promote = _range([test.promote_at for test in tests])
+    return {"promote": promote, "reject": _range([test.reject_at for test in tests if not test.soft])}
+
+
+def _range(thresholds: Sequence[float]) -> str:
+    shown = [words.e_value(each) for each in sorted(set(thresholds))]
+    return f"(≥ {' or '.join(shown)})" if shown else ""
 
 
 def _test(gate: Gate, test: TestResult) -> dict[str, Any]:
@@ -127,31 +133,58 @@ def _test(gate: Gate, test: TestResult) -> dict[str, Any]:
         "result": test.result,
         "mark": words.RESULT_MARKS[test.result],
         "units": words.needed(test),
-        "estimate": words.mean(gate, test.estimate) if known else words.nothing(test),
-        "interval": words.interval(gate, test),
-        "margin": words.margin(gate, test),
+        "estimate": scales.mean(gate, test.estimate) if known else words.nothing(test),
+        "interval": scales.interval(gate, test),
+        "margin": scales.margin(gate, test),
         "e_promote": words.e_value(test.e_promote) if known else "none",
-        "e_reject": words.e_value(test.e_reject) if known else "none",
+        "e_reject": words.e_value(test.e_reject) if known and not test.soft else "none",
         "p": words.sequential_p(test.e_promote) if known else "none",
-        "reason": test.reason,
+        "reason": ". ".join(part for part in (test.reason, words.unestimated(test), _fixed_size(test)) if part),
     }
 
 
+def _fixed_size(test: TestResult) -> str:
+    """The one test of a hybrid gate, where it was made."""
+    return "" if test.hybrid_p is None else f"The one fixed-size test at its sealed size: p {test.hybrid_p:.2g}."
+
+
+def _rest(report: Report, test: TestResult) -> dict[str, str]:
+    """What one test rests on: its settled prefix, and what of it was not simply observed."""
+    cell = test.cell
+    gate = next(gate for gate in report.declared.judged if gate.id == test.gate)
+    production, candidate = scales.arms(gate, test)
+    return {
+        "name": test.name,
+        "settled": words.count(cell.exchanges),
+        "until": words.utc(cell.frontier_us) if cell.exchanges else words.NO_DATA,
+        "lost": _part(cell.lost, cell.exchanges),
+        "imputed": _part(cell.imputed, cell.exchanges),
+        "waiting": words.count(cell.waiting),
+        "truths": words.count(cell.truths) if gate.needs_truth else "not asked",
+        "production": production,
+        "candidate": candidate,
+    }
+
+
+def _part(part: int, whole: int) -> str:
+    return f"{part:,} ({words.share(part, whole)})" if part else "0" if whole else words.NO_DATA
+
+
 def _cell(test: TestResult) -> str:
-    return test.segment if not test.value else f"{test.segment}={test.value}"
+    return words.cell(test)
 
 
 def _forest_text(report: Report) -> str:
     """The forest plot for those who do not see it."""
-    gates = {gate.id: gate for gate in report.declared.gates}
+    gates = {gate.id: gate for gate in report.declared.judged}
     parts = []
-    for test in report.verdict.tests:
+    for test in (*report.verdict.tests, *report.verdict.targets):
         gate = gates[test.gate]
         if test.estimate is None:
-            parts.append(f"{test.name}: {test.result}, {words.nothing(test)}")
+            parts.append(f"{test.name}: {test.result}, {words.unestimated(test) or words.nothing(test)}".rstrip("."))
             continue
-        interval, margin = words.interval(gate, test), words.margin(gate, test)
-        estimate = words.mean(gate, test.estimate)
+        interval, margin = scales.interval(gate, test), scales.margin(gate, test)
+        estimate = scales.mean(gate, test.estimate)
         parts.append(f"{test.name}: {test.result}, {estimate}, interval {interval}, must be {margin}")
     return "Forest plot. " + "; ".join(parts) + "."
 
@@ -187,16 +220,26 @@ def _rate(agreement: Agreement | None) -> str:
 def _result(gate: Gate, test: TestResult | None) -> dict[str, str]:
     if test is None:
         return {"result": "none", "mark": "", "words": "not asked"}
-    estimate = words.mean(gate, test.estimate) if test.estimate is not None else words.nothing(test)
+    estimate = scales.mean(gate, test.estimate) if test.estimate is not None else words.nothing(test)
     return {"result": test.result, "mark": words.RESULT_MARKS[test.result], "words": estimate}
 
 
-# latency and agreement ---------------------------------------------------------------------------------------------
+# agreement ---------------------------------------------------------------------------------------------------------
 
 
-def _limit(report: Report) -> int | None:
-    """The latency limit to draw: the strictest that is declared."""
-    return min((gate.limit_us for gate in report.declared.gates if gate.limit_us is not None), default=None)
+def _noise(found: NoiseFloor) -> dict[str, str]:
+    """How often production agrees with itself, beside how often the candidate does on the same pairs."""
+    fresh = found.drawn - found.repeats
+    apart = "none" if not fresh else f"{words.signed(100 * (found.candidate_agree - found.agree) / fresh)} pp"
+    return {
+        "output": found.output,
+        "cell": found.cell,
+        "drawn": words.count(found.drawn),
+        "repeats": words.count(found.repeats),
+        "production": words.share(found.agree, fresh),
+        "candidate": words.share(found.candidate_agree, fresh),
+        "apart": apart,
+    }
 
 
 def _agreement(report: Report, output: Output) -> dict[str, Any]:
@@ -205,7 +248,7 @@ def _agreement(report: Report, output: Output) -> dict[str, Any]:
         return {"output": output.name, "sentence": "There is no pair to compare yet.", "figure": "", "text": ""}
     same = f"Both models gave the same {output.name} on {found.agree:,} of {words.counted(found.pairs, 'pair')}"
     sentence = f"{same} ({words.share(found.agree, found.pairs)})."
-    if not any(value not in {"other", "failed"} for row in found.matrix for value in row[:2]):
+    if output.name not in figures.matrices(report):
         return {
             "output": output.name,
             "sentence": f"{sentence} Its answers take too many values for a matrix.",
@@ -217,7 +260,7 @@ def _agreement(report: Report, output: Output) -> dict[str, Any]:
         for a, b, pairs in found.matrix
     )
     chart = charts.agreement(report.description, output.name)
-    return {"output": output.name, "sentence": sentence, "figure": _figure(chart), "text": f"Heat map. {said}."}
+    return {"output": output.name, "sentence": sentence, "figure": figures.inline(chart), "text": f"Heat map. {said}."}
 
 
 # ledger ------------------------------------------------------------------------------------------------------------

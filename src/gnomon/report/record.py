@@ -1,6 +1,7 @@
 """The report as a record: everything that any of its forms shows, and its JSON with a published schema."""
 
-from typing import Any, Literal
+import math
+from typing import Any, Literal, TypedDict, Unpack
 
 import msgspec
 
@@ -10,7 +11,10 @@ from gnomon.records.facts import ProbeResult, Reading
 from gnomon.records.plan import Duration, Fork, Gate, Output, Plan, Route, Segment, Truth, Unit
 from gnomon.records.tax import Tax
 from gnomon.records.trial import Pause, Trial
-from gnomon.records.verdict import Verdict
+from gnomon.records.verdict import Verdict, VerdictName
+from gnomon.report.history import History
+from gnomon.report.progress import Progress
+from gnomon.report.progress import progress as progress_of
 
 
 class Header(Record, frozen=True, kw_only=True):
@@ -47,6 +51,29 @@ class Declared(Record, frozen=True, kw_only=True):
     duration: Duration
     lost_ppm: int
     alpha_ppm: int
+    targets: tuple[Gate, ...] = ()
+    """Soft: reported, never blocking."""
+    cost_per_day: str | None = None
+    """What shadowing adds in inference cost, as the plan says."""
+
+    @property
+    def judged(self) -> tuple[Gate, ...]:
+        """Gates, then targets."""
+        return (*self.gates, *self.targets)
+
+
+class Attempt(Record, frozen=True, kw_only=True):
+    """One candidate against the same production version on the same routes, under whatever name."""
+
+    number: int
+    trial: str
+    candidate: str
+    """Version."""
+    registered_us: int
+    verdict: VerdictName | None
+    """Its last one; None: it was never looked at."""
+    shared_alpha: float
+    """What alpha would be, were it shared over all attempts: alpha 6 / (pi k)^2 sums to alpha. Shown, not enforced."""
 
 
 class Report(Record, frozen=True, kw_only=True):
@@ -66,20 +93,32 @@ class Report(Record, frozen=True, kw_only=True):
     """The newest probe of each kind through each gateway."""
     identities: tuple[Reading, ...] = ()
     """What each model said it is; more than one of an arm: it changed."""
+    progress: tuple[Progress, ...] = ()
+    """Every test of the gates, then of the targets: how far it is, and about when it could pass."""
+    history: History = History()
+    """The looks that were kept, with each test's e-values."""
+    attempts: tuple[Attempt, ...] = ()
+    """All so far, oldest first, this trial among them; as of the building of this report."""
 
 
-def build(
-    trial: Trial,
-    plan: Plan,
-    verdict: Verdict,
-    description: Description,
-    pauses: tuple[Pause, ...] = (),
-    *,
-    tax: Tax | None = None,
-    probes: tuple[ProbeResult, ...] = (),
-    identities: tuple[Reading, ...] = (),
-) -> Report:
-    """All of it in one record. Nothing is computed here that the verdict does not say."""
+def shared_alpha(alpha: float, attempt: int) -> float:
+    """Alpha of the k-th attempt, if all attempts ever made were to have alpha together."""
+    return alpha * 6 / (math.pi * attempt) ** 2
+
+
+class Beside(TypedDict, total=False):
+    """What a report shows beside the verdict and the log; see Report for each."""
+
+    pauses: tuple[Pause, ...]
+    tax: Tax | None
+    probes: tuple[ProbeResult, ...]
+    identities: tuple[Reading, ...]
+    history: History
+    attempts: tuple[Attempt, ...]
+
+
+def build(trial: Trial, plan: Plan, verdict: Verdict, description: Description, **beside: Unpack[Beside]) -> Report:
+    """All of it in one record. Nothing is computed here that the verdict does not say, but the dates of `progress`."""
     return Report(
         trial=Header(
             id=trial.id,
@@ -104,13 +143,13 @@ def build(
             duration=plan.duration,
             lost_ppm=plan.lost_ppm,
             alpha_ppm=plan.alpha_ppm,
+            targets=plan.targets,
+            cost_per_day=plan.cost_per_day,
         ),
         verdict=verdict,
         description=description,
-        pauses=pauses,
-        tax=tax,
-        probes=probes,
-        identities=identities,
+        progress=progress_of(verdict, plan.duration),
+        **beside,
     )
 
 

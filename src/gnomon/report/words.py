@@ -4,11 +4,12 @@ import json
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Final
+from typing import Final, Protocol
 
-from gnomon.records.plan import OTHERWISE, Fork, Gate
+from gnomon.records.plan import OTHERWISE, Fork
 from gnomon.records.trial import Pause
 from gnomon.records.verdict import TestResult
+from gnomon.report.progress import Outlook, Progress
 
 NO_DATA: Final = "no data"
 
@@ -109,50 +110,68 @@ def weighted(fork: Fork) -> bool:
     return len(set(fork.rates.values())) > 1
 
 
-def one_armed(gate: Gate) -> bool:
-    """Whether D is minus the share of the candidate's bad outcomes: then people read that share, not a difference."""
-    return gate.kind in {"agreement", "latency"} or (gate.kind == "error_rate" and gate.form == "at_most")
-
-
-def axis(gate: Gate) -> str:
-    """What a gate's numbers are."""
-    if gate.kind == "agreement":
-        return "share of pairs that disagree"
-    if gate.kind == "latency":
-        return f"share of the candidate's answers over {latency(gate.limit_us)}"
-    if one_armed(gate):
-        return "share of the candidate's calls that fail"
-    if gate.kind == "error_rate":
-        return "error rate: production minus candidate, percentage points"
-    return "accuracy: candidate minus production, percentage points"
-
-
-def mean(gate: Gate, d: float | None) -> str:
-    """A mean of D: `+1.2 pp`, or as a share of bad outcomes: `0.8 %`."""
-    if d is None:
-        return NO_DATA
-    return f"{_decimals(abs(100 * d))} %" if one_armed(gate) else f"{_signed(100 * d)} pp"
-
-
 def nothing(test: TestResult) -> str:
-    """Why there is no number: a catch-all that stayed empty, or no data."""
-    return "no request fell here" if test.result == "pass" else NO_DATA
+    """Why there is no number, in a few words."""
+    if test.result == "pass":
+        return "no request fell here"
+    return NO_DATA if test.no_estimate is None else "no estimate"
 
 
-def interval(gate: Gate, test: TestResult) -> str:
-    """The anytime interval, its ends in the order in which they are read."""
-    low, high = (test.upper, test.lower) if one_armed(gate) else (test.lower, test.upper)
-    if low is None and high is None:
-        return NO_DATA
-    return " to ".join("open" if end is None else mean(gate, end) for end in (low, high))
+def unestimated(test: TestResult) -> str:
+    """The recorded reason why there is no estimate or no interval, as a sentence; empty where there is none."""
+    if test.no_estimate is None:
+        return ""
+    what = "No estimate" if test.estimate is None else "No interval"
+    return f"{what}: {_stopped(test.no_estimate)}"
 
 
-def margin(gate: Gate, test: TestResult) -> str:
-    """What the interval is held against."""
-    size = f"{test.margin_ppm / 10_000:g}"
-    if one_armed(gate):
-        return f"below {size} %"
-    return "above 0 pp" if not test.margin_ppm else f"above −{size} pp"
+class _Placed(Protocol):
+    """A test, its result, its track or its progress."""
+
+    @property
+    def segment(self) -> str: ...
+    @property
+    def value(self) -> str: ...
+
+
+def cell(test: _Placed) -> str:
+    """`overall`, or `source=tweets`."""
+    return test.segment if not test.value else f"{test.segment}={test.value}"
+
+
+def progress(found: Progress) -> str:
+    """`500 of 1,000 units; e 3.1 of 20; about 2026-10-03`: sample, evidence, and when both may be there."""
+    if found.outlook == "not_needed":
+        return "no request fell here"
+    sample = f"{found.units:,} of {counted(found.needed, 'unit')}" if found.needed > 1 else counted(found.units, "unit")
+    proof = f"e {e_value(found.e_promote)} of {e_value(found.promote_at)}" if found.units else NO_DATA
+    return f"{sample}; {proof}; {outlook(found)}"
+
+
+def outlook(found: Progress) -> str:
+    """When a test may pass, in a few words."""
+    if found.estimated_us is not None:
+        late = ", after the deadline" if found.outlook == "after_deadline" else ""
+        return f"about {day(found.estimated_us)}{late}"
+    return _OUTLOOKS[found.outlook]
+
+
+_OUTLOOKS: Final[dict[Outlook, str]] = {
+    "passed": "passes",
+    "expected": "no date",
+    "after_deadline": "after the deadline",
+    "not_growing": "no date: the evidence does not grow",
+    "too_early": "too early for a date",
+    "no_estimate": "no date: there is no estimate",
+    "failed": "fails",
+    "not_needed": "no request fell here",
+    "over": "ended without it",
+}
+
+
+def day(us: int) -> str:
+    """`2026-01-02`."""
+    return utc(us)[:10]
 
 
 def needed(test: TestResult) -> str:
@@ -212,16 +231,17 @@ def _stopped(text: str) -> str:
     return f"{text.rstrip('.')}."
 
 
-def _decimals(number: float) -> str:
-    """One decimal, two below 1, and more where these would show 0."""
+def decimals(number: float) -> str:
+    """A number from 0 on: one decimal, two below 1, and more where these would show 0."""
     if number == 0:
         return "0"
     shown = f"{number:.1f}" if number >= 1 else f"{number:.2f}"
     return shown if float(shown) else f"{Decimal(f'{number:.1g}'):f}"
 
 
-def _signed(number: float) -> str:
-    return "0" if number == 0 else f"{'+' if number > 0 else '−'}{_decimals(abs(number))}"
+def signed(number: float) -> str:
+    """The same with its sign."""
+    return "0" if number == 0 else f"{'+' if number > 0 else '−'}{decimals(abs(number))}"
 
 
 def ledger_sum(ledger: dict[str, int]) -> dict[str, str]:

@@ -33,6 +33,8 @@ class Result(msgspec.Struct, frozen=True, array_like=True):
     """The candidate's; None: it was not called."""
     row: Row
     rewritten: str = UNTOUCHED
+    more: list[Row] = []
+    """Rows of the further instances, where an exchange is a batch of them. They begin like the first."""
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -86,6 +88,10 @@ class Batches:
         outputs = [tables.output_columns(output.name) for output in plan.outputs]
         self._values = [[names.index(columns[arm]) for columns in outputs] for arm in (0, 1)]
         self._agree = [names.index(columns[2]) for columns in outputs]
+        named = (tables.twin_column(output.name) for output in plan.outputs if plan.fork.twin)
+        self._of_twin = [names.index(name) for name in named]
+        self._customs = [names.index(tables.custom_column(number)) for number in range(len(plan.customs))]
+        self._several = plan.unit.instances is not None
 
     def make(self, items: Sequence[Item]) -> Batch:
         """The rows of a batch: the same ones whenever they are made."""
@@ -142,19 +148,23 @@ class Batches:
 
     def _unread(self, one: Item, arms: Sequence[int]) -> Item:
         """The same exchange as if these arms' answers could not be read (0: the one that served, 1: the other)."""
-        row = list(one.result.row)
-        for arm in arms:
-            if row[self._outcomes[arm]] == "ok":
-                row[self._outcomes[arm]] = "unreadable"
-            for index in (*self._values[arm], *self._agree):
-                row[index] = None
-        return msgspec.structs.replace(one, result=msgspec.structs.replace(one.result, row=row))
+        rows = [list(row) for row in (one.result.row, *one.result.more)]
+        for row in rows:
+            for arm in arms:
+                if row[self._outcomes[arm]] == "ok":
+                    row[self._outcomes[arm]] = "unreadable"
+                for index in (*self._values[arm], *self._agree, *self._customs, *(() if arm else self._of_twin)):
+                    row[index] = None
+        return msgspec.structs.replace(one, result=msgspec.structs.replace(one.result, row=rows[0], more=rows[1:]))
 
     def _tables(self, items: Sequence[Item]) -> dict[str, pa.Table]:
         """Raises Unloggable, or what redaction raises."""
         if not items:
             return {}
-        comparisons = zip(*(each.result.row for each in items), strict=True)
+        rows = [each.result.row for each in items]
+        if self._several:
+            rows = [row for each in items for row in (each.result.row, *each.result.more)]
+        comparisons = zip(*rows, strict=True)
         return {
             "exchanges": _table(self._exchange_columns(items).get, tables.EXCHANGES),
             "comparisons": _table(dict(zip(self._comparisons.names, comparisons, strict=True)).get, self._comparisons),

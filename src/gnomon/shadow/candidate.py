@@ -13,15 +13,16 @@ from urllib.parse import urlsplit
 import httptools
 
 from gnomon.clock import Clock
+from gnomon.protocols import caches
 from gnomon.records.frames import Answer, Outcome, Request
 from gnomon.tls import trusting
 
 Done = Callable[[Answer], None]
 
-ANSWER_HEADERS: Final = frozenset(
-    {"content-type", "content-encoding", "inference-header-content-length", "retry-after", "x-model"}
-)
-"""What is kept of a candidate's headers; cookies and credentials never are."""
+ANSWER_HEADERS: Final = caches.TOLD_BY | {
+    "content-type", "content-encoding", "inference-header-content-length", "retry-after", "x-model",
+}  # fmt: skip
+"""What is kept of an answer's headers; cookies and credentials never are."""
 
 _OURS: Final = frozenset(
     {

@@ -67,7 +67,7 @@ class Flush:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="log")
         self._open = inbox.last_batch() + 1
         self._items: list[Item] = []
-        self._size = 0
+        self._size = self._more = 0
         self._closed: list[tuple[int, list[Item]]] = []
         self._full = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -123,8 +123,9 @@ class Flush:
         """Put an exchange into the open batch; the batch's number."""
         self._items.append(finished)
         self._size += size + len(finished.request.body) + len(finished.answer.body)
+        self._more += len(finished.result.more)
         self.held += 1
-        if len(self._items) >= ROWS or self._size >= BYTES:
+        if len(self._items) + self._more >= ROWS or self._size >= BYTES:
             self._full.set()
         return self._open
 
@@ -231,7 +232,7 @@ class Flush:
             self._oldest.remove(each.seq)
         self._closed.append((self._open, self._items))
         self._open += 1
-        self._items, self._size = [], 0
+        self._items, self._size, self._more = [], 0, 0
 
     async def _remove(self) -> None:
         if not self._closed:

@@ -10,7 +10,8 @@ import msgspec
 
 from gnomon.clock import Clock
 from gnomon.files import put
-from gnomon.records.facts import RunnerFacts
+from gnomon.protocols.caches import repeated
+from gnomon.records.facts import RunnerFacts, TwinFacts
 from gnomon.records.frames import Answer
 from gnomon.shadow.faults import Faults
 
@@ -24,11 +25,12 @@ Now = Callable[[], tuple[int, int | None, int, tuple[str, ...]]]
 class Health:
     """Counts the calls and writes the file."""
 
-    def __init__(self, path: Path | None, *, clock: Clock) -> None:
+    def __init__(self, path: Path | None, *, clock: Clock, twins: bool = False) -> None:
         self._path = path
         self._clock = clock
         self._calls = 0
         self._failed: dict[str, int] = {}
+        self._twins = TwinFacts() if twins else None
         self._last_failure = ""
         self._last_failure_us: int | None = None
         self._flushed = asyncio.Event()
@@ -44,6 +46,16 @@ class Health:
             why = answer.detail or (f"it answered {answer.status}" if answer.status else "")
             self._last_failure = ": ".join(part for part in (arm, answer.outcome, why) if part)
             self._last_failure_us = self._clock()
+
+    def twin(self, answer: Answer | None) -> None:
+        """An exchange is over whose twin was drawn. None: it was not made."""
+        before = self._twins or TwinFacts()
+        self._twins = TwinFacts(
+            drawn=before.drawn + 1,
+            missed=before.missed + (answer is None),
+            failed=before.failed + (answer is not None and answer.outcome != "ok"),
+            repeated=before.repeated + (answer is not None and repeated(answer.headers)),
+        )
 
     def flushed(self) -> None:
         """Write it soon."""
@@ -83,6 +95,7 @@ class Health:
             last_failure=self._last_failure,
             last_failure_us=self._last_failure_us,
             problems=problems,
+            twins=self._twins,
         )
 
     def _write(self, path: Path, facts: RunnerFacts) -> None:

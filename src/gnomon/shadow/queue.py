@@ -17,7 +17,10 @@ _STEP: Final = 4
 class Work:
     """One exchange from its arrival to its end."""
 
-    __slots__ = ("absent", "answer", "call", "dropped", "late", "observation", "outgoing", "request", "seq")
+    __slots__ = (
+        "absent", "answer", "call", "customs", "dropped", "late", "observation", "outgoing", "request", "seq", "twin",
+        "twin_call", "twin_drawn", "twin_open",
+    )  # fmt: skip
 
     def __init__(self, request: Request, answer: Answer | None = None, *, seq: int = 0, late: bool = False) -> None:
         self.request = request
@@ -33,6 +36,21 @@ class Work:
         self.outgoing: Outgoing | None = None
         """What is called; None: its turn has not come."""
         self.dropped = False
+        self.customs: tuple[float | None, ...] | None = None
+        """What the custom gates say; None: they have not been asked."""
+        self.twin_drawn = False
+        self.twin_open = False
+        """Its twin waits for its call, or for the end of it."""
+        self.twin_call: Call | None = None
+        self.twin: Answer | None = None
+        """Production's second answer."""
+
+    @property
+    def over(self) -> bool:
+        """Whether all is there that its row is made of."""
+        return (
+            self.answer is not None and not self.twin_open and (self.observation is not None or self.absent is not None)
+        )
 
     @property
     def rewritten(self) -> str:

@@ -6,6 +6,7 @@ Nothing is acknowledged before it is committed, nothing leaves the inbox before 
 
 import asyncio
 import os
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,12 +15,14 @@ from typing import Final
 import msgspec
 
 from gnomon.clock import Clock
+from gnomon.ports import CannotCompare
 from gnomon.records.frames import Answer, Exchange, Request, Settled
 from gnomon.records.plan import Arm, Plan
-from gnomon.records.process import RunnerConfig
+from gnomon.records.process import PROBE_EPOCH, RunnerConfig
 from gnomon.shadow.batches import Item, Result, Row
 from gnomon.shadow.candidate import Caller
 from gnomon.shadow.commits import Commits
+from gnomon.shadow.customs import Customs
 from gnomon.shadow.faults import Faults
 from gnomon.shadow.flush import Flush
 from gnomon.shadow.health import Health
@@ -27,12 +30,15 @@ from gnomon.shadow.inbox import Arrival, Finished, Group, Inbox
 from gnomon.shadow.intake import Gateway, Intake
 from gnomon.shadow.prepare import PROBE, preparing
 from gnomon.shadow.queue import WINDOW, Queue, Work
+from gnomon.shadow.twin import drawing
 
-MakeRow = Callable[..., Row]
-"""`compare.Comparing(plan).row`: (request, production, candidate or None, *, late, absent) to a row."""
+MakeRows = Callable[..., list[Row]]
+"""`compare.Comparing(plan).rows`: what came of an exchange to its rows, one or one for each instance."""
 
 HELD: Final = 50_000
 """Finished exchanges in memory that the log could not take; then no more calls are made."""
+JUDGED: Final = 256
+"""Pairs that wait for a custom gate; then no more calls are made."""
 UNCOMMITTED: Final = 8 << 20
 """Bytes that have come and are not committed; then no more is read."""
 LEAVING_SECONDS: Final = 5.0
@@ -49,17 +55,18 @@ class Runner:
         self,
         plan: Plan,
         inbox: Inbox,
-        row: MakeRow,
+        rows: MakeRows,
         config: RunnerConfig,
         *,
         clock: Clock,
     ) -> None:
         self._plan = plan
         self._inbox = inbox
-        self._row = row
+        self._rows = rows
         self._config = config
         self._clock = clock
         self._prepare = preparing(plan, probes=bool(config.probe_url))
+        self._twin = drawing(plan, config.sampling_key)
         self._sync = plan.fork.mode == "sync"
         self._numbers = inbox.numbers()
         self._seq = inbox.last_seq()
@@ -69,12 +76,16 @@ class Runner:
         self._refilling: asyncio.Task[None] | None = None
         self._stopping = False
         self._calls: dict[tuple[Gateway, bytes], Work] = {}
+        self._twins: deque[Work] = deque()
         self._queue = Queue()
         self._callers: dict[str, Caller] = {}
         self._committing = Commits(inbox, committed=self._committed)
         self.intake = Intake(self, trial=inbox.trial)
         self._faults = Faults()
-        self._health = Health(Path(config.facts_file) if config.facts_file else None, clock=clock)
+        self._customs = Customs([each.custom for each in plan.customs if each.custom is not None])
+        self._health = Health(
+            Path(config.facts_file) if config.facts_file else None, clock=clock, twins=self._twin is not None
+        )
         self._flushing = Flush(
             plan,
             self._committing,
@@ -93,6 +104,7 @@ class Runner:
         }
         if self._config.probe_url:
             self._callers[PROBE] = self._probes(self._config.probe_url)
+        await self._customs.start()
         self._committing.start()
         self._place = await self._flushing.recover()
         self._pump()
@@ -128,14 +140,19 @@ class Runner:
         await self._until(lambda: not self.intake.connections, LEAVING_SECONDS)
         self.intake.close()
         self._pump()
-        await self._until(lambda: not (self._in_flight or self._queue.waiting or self._queue.backlog), patience)
+        await self._until(lambda: not (self._busy or self._queue.waiting or self._queue.backlog), patience)
         self._stopping = True
+        self._customs.stop()
         for caller in self._callers.values():
             caller.close()
         await self._flushing.stop()
         await self._committing.stop()
         await self._health.stop()
         self._inbox.close()
+
+    @property
+    def _busy(self) -> bool:
+        return bool(self._in_flight or self._twins or self._customs.waiting)
 
     async def _until(self, done: Callable[[], bool], seconds: float) -> None:
         loop = asyncio.get_running_loop()
@@ -169,7 +186,7 @@ class Runner:
             self._drop(work)
             return
         self._queue.taken([work.seq])
-        if work.absent or work.observation is not None:
+        if work.over:
             self._finish(work)
 
     def exchange(self, gateway: Gateway, frame: Exchange, payload: bytes) -> None:
@@ -219,23 +236,61 @@ class Runner:
     # calls ---------------------------------------------------------------------------------------------------------
 
     def _pump(self) -> None:
-        """Begin as many calls as may be in flight."""
-        waiting, limit, expires_us = self._queue.waiting, self._plan.fork.in_flight, self._plan.fork.expires_after_us
-        while waiting and self._in_flight < limit and self._flushing.held < HELD and not self._stopping:
+        """Begin as many calls as may be in flight. A twin's comes first: its exchange is under way already."""
+        waiting = self._queue.waiting
+        while (waiting or self._twins) and self._has_room():
+            if self._twins:
+                self._call_twin(self._twins.popleft())
+                continue
             work = waiting.popleft()
             if work.dropped:
                 continue
-            if self._clock() - work.request.time_us > expires_us:
+            if self._expired(work):
                 work.absent = "expired"
             if work.absent or not self._may_call(work):
-                if work.answer is not None:
+                if work.over:
                     self._finish(work)
                 continue
             self._in_flight += 1
             assert work.outgoing is not None
             work.call = self._callers[work.outgoing.arm].call(work.outgoing.request, partial(self._answered, work))
+            if self._twin is not None and self._twin(work.request):  # not before: what is not called has none
+                work.twin_drawn = work.twin_open = True
+                self._twins.append(work)
         if self._queue.hungry and self._refilling is None and not self._stopping:
             self._refilling = asyncio.get_running_loop().create_task(self._refill())
+
+    def _has_room(self) -> bool:
+        return (
+            self._in_flight < self._plan.fork.in_flight
+            and self._flushing.held < HELD
+            and self._customs.waiting < JUDGED
+            and not self._stopping
+        )
+
+    def _expired(self, work: Work) -> bool:
+        return self._clock() - work.request.time_us > self._plan.fork.expires_after_us
+
+    def _call_twin(self, work: Work) -> None:
+        """The request as it came, to production. There was no room for it until it expired: it is a pair without."""
+        if work.dropped:
+            return
+        if self._expired(work):
+            work.twin_open = False
+            if work.over:
+                self._finish(work)
+            return
+        self._in_flight += 1
+        work.twin_call = self._callers["production"].call(work.request, partial(self._twinned, work))
+
+    def _twinned(self, work: Work, answer: Answer) -> None:
+        self._in_flight -= 1
+        work.twin_call = None
+        work.twin = answer
+        work.twin_open = False
+        if work.over:
+            self._finish(work)
+        self._pump()
 
     def _may_call(self, work: Work) -> bool:
         """Whether it may be called at all, found out once; if not, `absent` says why."""
@@ -252,16 +307,18 @@ class Runner:
         work.observation = answer
         if work.outgoing is not None and work.outgoing.arm != PROBE:
             self._health.called(work.outgoing.arm, answer)
-        if work.answer is not None:
+        if work.over:
             self._finish(work)
         self._pump()
 
     def _drop(self, work: Work) -> None:
         work.dropped = True
-        if work.call is not None:
-            work.call.cancel()
-            work.call = None
-            self._in_flight -= 1
+        calls = [call for call in (work.call, work.twin_call) if call is not None]
+        work.call = work.twin_call = None
+        for call in calls:
+            call.cancel()
+        if calls:
+            self._in_flight -= len(calls)
             self._pump()
 
     async def _refill(self) -> None:
@@ -281,9 +338,19 @@ class Runner:
         self._pump()
 
     def _finish(self, work: Work) -> None:
-        """Compare, and give the result to the next commit and to the open batch."""
+        """Compare, and give the result to the next commit and to the open batch; before that, ask the custom gates."""
         assert work.answer is not None
-        made = self._result(work, work.answer)
+        if self._customs and work.customs is None and _both_answered(work):
+            assert work.observation is not None
+            self._customs.ask(work.request, work.answer, work.observation, partial(self._judged, work))
+            return
+        if work.twin_drawn:
+            self._health.twin(work.twin)
+        try:
+            made = self._result(work, work.answer)
+        except CannotCompare as error:
+            self._flushing.set_aside(work, str(error))
+            return
         if made is None:
             self._flushing.set_aside(work, "no row can be made of it: see the faults that were said before")
             return
@@ -292,26 +359,53 @@ class Runner:
         batch = self._flushing.add(Item(self._place, work.seq, work.request, work.answer, result), len(content))
         self._committing.group.finished.append(Finished(self._place, batch, work.seq, content))
 
+    def _judged(self, work: Work, said: tuple[float | None, ...]) -> None:
+        work.customs = said
+        self._finish(work)
+        self._pump()
+
     def _result(self, work: Work, production: Answer) -> tuple[Result, bytes] | None:
         """How it ended, and the same as the inbox holds it; None: no row can be made.
 
         Where a plugin raises, or makes what cannot be kept, the answers that cannot be compared count as unreadable.
+        Raises CannotCompare, in whose words nothing of it is quoted.
         """
         candidate = None if work.absent else work.observation
         blamed = None if candidate is None else _unread(candidate)
-        for pair in (
-            (production, candidate),
-            (production, blamed),
-            (_unread(production), candidate),
-            (_unread(production), blamed),
+        drawn = self._twin is not None and self._twin(work.request)
+        twin = None if work.twin is None else _unread(work.twin)
+        for ours, theirs, second in (
+            (production, candidate, work.twin),
+            *(() if twin is None else [(production, candidate, twin)]),
+            (production, blamed, twin),
+            (_unread(production), candidate, twin),
+            (_unread(production), blamed, twin),
         ):
             try:
-                row = self._row(work.request, *pair, late=work.late, absent=work.absent or "")
-                result = Result(candidate, row, work.rewritten)
+                rows = self._rows(
+                    work.request,
+                    ours,
+                    theirs,
+                    late=work.late,
+                    absent=work.absent or "",
+                    drawn=drawn,
+                    twin=second,
+                    customs=work.customs or (),
+                )
+                result = Result(candidate, rows[0], work.rewritten, rows[1:])
                 return result, _encode(result)
+            except CannotCompare:
+                raise
             except Exception as error:  # noqa: BLE001  a plugin's: it may cost its pair, never the runner
                 self._faults.say(error, f"a comparison failed, first of exchange {work.request.id.hex()}:")
         return None
+
+
+def _both_answered(work: Work) -> bool:
+    """Whether there is a pair of the trial to ask a custom gate about: an arm that failed is judged without it."""
+    ours, theirs, request = work.answer, work.observation, work.request
+    mine = request.serving == "production" and request.epoch != PROBE_EPOCH and work.absent is None
+    return mine and ours is not None and theirs is not None and ours.outcome == theirs.outcome == "ok"
 
 
 def _unread(answer: Answer) -> Answer:

@@ -25,15 +25,16 @@ _WRITE_LOCK: Final = 0x676E6F6D  # any number that nobody else in that PostgreSQ
 class Database:
     """An engine and its two kinds of transactions."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, migrate: bool = True) -> None:
         """Connect and bring the tables to this program's version.
 
-        Raises StateError when the URL is none, the file is no database of ours, or it is of a newer version.
+        Raises StateError when the URL is none, the file is no database of ours, or it is of a newer version; without
+        `migrate` also when it is of an earlier one.
         """
         self._engine = _engine(url)
         self._name = self._engine.url.render_as_string(hide_password=True)
         try:
-            self._bring_up_to_date()
+            self._bring_up_to_date(migrate=migrate)
         except BaseException:
             self.close()
             raise
@@ -61,11 +62,16 @@ class Database:
         """Close every connection."""
         self._engine.dispose()
 
-    def _bring_up_to_date(self) -> None:
+    def _bring_up_to_date(self, *, migrate: bool) -> None:
         with self.read() as connection:
             version = _version(connection)
         if version == schema.HEAD:
             return
+        if not migrate:
+            raise StateError(
+                f"{self._name} is of another version of gnomon (state version {version or 'none'}, this program has "
+                f"{schema.HEAD}) and this is only a reader; to bring it up to date run: gnomon trials"
+            )
         with self.write() as connection:  # another process may have done it while this one waited
             version = _version(connection)
             if version != schema.HEAD:

@@ -21,6 +21,7 @@ OPERATION: Final = (
     ("record", "mask"),
     ("record", "digest"),
     ("record", "keep_bodies"),
+    ("suitability", "cost_per_day"),
 )
 """What is recorded with its time and not sealed. Everything else moves the inference (statistics.md, 0b.7)."""
 

@@ -1,6 +1,7 @@
 """The store: trials, who serves, verdicts. Every change appends its audit row in the same transaction."""
 
 import json
+from collections.abc import Collection
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,12 +19,13 @@ from gnomon.state.database import Database
 from gnomon.state.sealing import digest_of, seal
 
 
-def open_state(url: str) -> "State":
+def open_state(url: str, *, migrate: bool = True) -> "State":
     """The state database at a SQLAlchemy URL, made or migrated if need be. Use it in a `with`.
 
-    Raises StateError when it cannot be opened, is not ours, or is of a newer version.
+    Raises StateError when it cannot be opened, is not ours, or is of a newer version; without `migrate` also when it is
+    of an earlier one, which is left as it is.
     """
-    return State(Database(url))
+    return State(Database(url, migrate=migrate))
 
 
 class State:
@@ -98,6 +100,14 @@ class State:
         """
         with self._database.read() as connection:
             return rows.find(connection, name_or_id)
+
+    def attempts(self, trial_id: str) -> list[Trial]:
+        """Every trial of the same production version on the same routes, this one among them, oldest first."""
+        table = schema.trials
+        with self._database.read() as connection:
+            subject = sa.select(table.c.subject).where(table.c.id == trial_id).scalar_subquery()
+            query = sa.select(table).where(table.c.subject == subject).order_by(table.c.attempt)
+            return [rows.trial(row) for row in connection.execute(query).mappings()]
 
     def operations(self, trial_id: str) -> list[OperationRow]:
         """The operation settings of a trial and when they came into force, oldest first."""
@@ -278,11 +288,20 @@ class State:
             chain.append(connection, action="verdict", trial=trial.id, actor=actor, time_us=now_us, detail=detail)
             return int(number)
 
-    def verdicts(self, trial_id: str) -> list[tuple[int, Verdict]]:
-        """Every verdict of a trial with its number, oldest first."""
+    def verdict_numbers(self, trial_id: str) -> list[int]:
+        """The numbers of a trial's verdicts, oldest first."""
+        table = schema.verdicts
+        with self._database.read() as connection:
+            query = sa.select(table.c.id).where(table.c.trial == trial_id).order_by(table.c.id)
+            return [int(number) for number in connection.execute(query).scalars()]
+
+    def verdicts(self, trial_id: str, numbers: Collection[int] | None = None) -> list[tuple[int, Verdict]]:
+        """Every verdict of a trial with its number, or those of some numbers (few), oldest first."""
         table = schema.verdicts
         with self._database.read() as connection:
             query = sa.select(table.c.id, table.c.record).where(table.c.trial == trial_id).order_by(table.c.id)
+            if numbers is not None:
+                query = query.where(table.c.id.in_(numbers))
             return [(row.id, rows.verdict(row.id, row.record)) for row in connection.execute(query)]
 
     def last_verdict(self, trial_id: str) -> tuple[int, Verdict] | None:

@@ -12,7 +12,7 @@ it costs: 0.75 when the truth is the plan, 1.85 without a plan.
 Source    first passage: Cox & Miller, The Theory of Stochastic Processes, 1965, section 5.7 (the inverse Gaussian law);
           growth rate: Kelly 1956; that it predicts the q50, q80 and q90 of the gates within 10 %: tests/stats and
           bench/simulate
-Assumes   units independent; approximate for tests that end after a few dozen units
+Assumes   units independent; tests that end after a dozen events are predicted up to a fifth too early
 """
 
 import math
@@ -289,3 +289,24 @@ def _tilted(claim: Claim, mean: float) -> Outcomes:
         middle = (low + high) / 2
         low, high = (middle, high) if float(at(middle) @ values) < mean else (low, middle)
     return list(zip(values.tolist(), at(high).tolist(), strict=True))
+
+
+def promotion_probability(units: float, claim: Claim, true: Outcomes, threshold: float) -> float:
+    """P(promotion has been shown by so many units), if D is distributed like `true` and the stakes are the claim's."""
+    return float(_passage(units, *_promotion(claim, true, threshold)))
+
+
+def promotion_units(claim: Claim, true: Outcomes, threshold: float, powers: Sequence[float]) -> tuple[int | None, ...]:
+    """Units after which promotion is shown with each of these probabilities under `true`; None: never."""
+    walk = _promotion(claim, true, threshold)
+    return tuple(_units(walk, power) for power in powers)
+
+
+def rejection_probability(units: float, claim: Claim, true: Outcomes, threshold: float) -> float:
+    """P(a candidate whose D is distributed like `true` has been rejected by so many units)."""
+    return float(_passage(units, *_rejection(claim, true, threshold)))
+
+
+def moved(claim: Claim, mean: float) -> Outcomes | None:
+    """What the claim expects of D, with another mean; None where no D in [bottom, top] has that mean."""
+    return _moved(claim, mean)

@@ -1,4 +1,4 @@
-"""The admin port: `/healthz`, `/readyz`, `/status`, `/metrics`. Never in a request's way.
+"""The admin port: `/healthz`, `/readyz`, `/status`, `/metrics`, `/labels`. Never in a request's way.
 
 Promises  readiness asks the processes alone: a damaged log or a state database that is down takes no gateway that
           serves production out of a load balancer; what cannot be read is said, with 503 and no traceback
@@ -16,6 +16,7 @@ from prometheus_client.exposition import ThreadingWSGIServer
 from prometheus_client.registry import Collector
 
 from gnomon.errors import GnomonError
+from gnomon.supervisor import labels
 from gnomon.supervisor.listener import split
 
 Status = Callable[[], dict[str, Any]]
@@ -33,12 +34,15 @@ _COUNTERS = {
     "gnomon_call_failures": ("Calls of an arm that failed; of the serving arm without outcome.", ("arm", "outcome")),
     "gnomon_coins_tossed": ("Requests whose coin was tossed.", ("stratum",)),
     "gnomon_sampled": ("Requests whose coin said yes.", ("stratum",)),
+    "gnomon_twins": ("Exchanges drawn to go to production twice; of them missed, failed, from a cache.", ("result",)),
 }
 _GAUGES = {
     "gnomon_open_requests": ("In flight, buffered or in the inbox.", ()),
     "gnomon_watermark_lag_seconds": ("Age of the log's watermark.", ()),
     "gnomon_epoch": ("Number of the epoch in force.", ()),
     "gnomon_paused": ("1 while nothing is shadowed, by gnomon pause.", ()),
+    "gnomon_comparison_lag_seconds": ("Age of the oldest exchange that is not compared yet; 0: none waits.", ()),
+    "gnomon_truth_lag_seconds": ("By how much settled truth trails the watermark, at the last recorded look.", ()),
     "gnomon_inbox_exchanges": ("Handed over, and not in the log yet.", ()),
     "gnomon_inbox_oldest_age_seconds": ("Age of the oldest of them; 0: the inbox is empty.", ()),
     "gnomon_shadow_calls_in_flight": ("Calls of the shadowed arm.", ()),
@@ -98,6 +102,7 @@ def _counts(status: dict[str, Any]) -> Values:
         },
         "gnomon_coins_tossed": {(name,): each["drawn"] for name, each in coins.items()},
         "gnomon_sampled": {(name,): each["sampled"] for name, each in coins.items()},
+        "gnomon_twins": {(result,): count for result, count in (status["twins"] or {}).items() if result != "made"},
     }
 
 
@@ -107,6 +112,8 @@ def _levels(status: dict[str, Any]) -> Values:
     return {
         "gnomon_open_requests": {(): status["ledger"]["open"]},
         "gnomon_watermark_lag_seconds": {(): status["watermark_lag_s"]},
+        "gnomon_comparison_lag_seconds": {(): status["comparison_lag_s"]},
+        "gnomon_truth_lag_seconds": {(): (status["progress"]["truth"] or {}).get("lag_s")},
         "gnomon_epoch": {(): status["epoch"]},
         "gnomon_paused": {(): 1 if status["paused"] else 0},
         "gnomon_inbox_exchanges": {(): inbox.get("exchanges")},
@@ -133,38 +140,50 @@ _OK = "200 OK"
 _UNAVAILABLE = "503 Service Unavailable"
 
 
+def _nowhere(_: bytes, __: str) -> dict[str, Any]:
+    raise GnomonError("no trial is served here that labels could belong to")
+
+
 class _Quiet(WSGIRequestHandler):
     def log_message(self, *args: object) -> None:
         """A probe every second is no news."""
 
 
-def start(address: str, status: Status, processes: Processes) -> Callable[[], None]:
-    """Serve the admin port in a thread; returns what stops it.
+def start(
+    address: str, status: Status, processes: Processes, *, token: str | None = None, import_: labels.Import = _nowhere
+) -> Callable[[], None]:
+    """Serve the admin port in a thread; returns what stops it. `token` and `import_` are those of `POST /labels`.
 
     Raises GnomonError when the address cannot be opened.
     """
 
     def app(environ: dict[str, Any], respond: Any) -> Iterable[bytes]:  # noqa: ANN401  WSGI's own callable
-        path = environ["PATH_INFO"]
-        if path == "/healthz":
-            return _answer(respond, _OK, {"alive": True})
-        if path == "/readyz":
-            every = processes()
-            ready = bool(every) and all(each["ready"] for each in every)
-            return _answer(respond, _OK if ready else _UNAVAILABLE, {"ready": ready, "processes": every})
-        if path not in {"/status", "/metrics"}:
-            return _answer(respond, "404 Not Found", {"error": "try /healthz, /readyz, /status or /metrics"})
+        answer = answers.get(environ["PATH_INFO"])
+        if answer is None:
+            return _answer(respond, "404 Not Found", {"error": f"try {', '.join(answers)}"})
         try:
-            now = status()
+            return answer(environ, respond)
         except GnomonError as error:  # the state database, above all
             return _answer(respond, _UNAVAILABLE, {"error": str(error)})
-        if path == "/status":
-            return _answer(respond, _OK, now)
+
+    def readyz(_: dict[str, Any], respond: Any) -> Iterable[bytes]:  # noqa: ANN401
+        every = processes()
+        ready = bool(every) and all(each["ready"] for each in every)
+        return _answer(respond, _OK if ready else _UNAVAILABLE, {"ready": ready, "processes": every})
+
+    def metrics(environ: dict[str, Any], respond: Any) -> Iterable[bytes]:  # noqa: ANN401
         registry = CollectorRegistry()
-        registry.register(LedgerCollector(now))
+        registry.register(LedgerCollector(status()))
         found: Iterable[bytes] = exposition.make_wsgi_app(registry)(environ, respond)
         return found
 
+    answers: dict[str, Callable[[dict[str, Any], Any], Iterable[bytes]]] = {
+        "/healthz": lambda _, respond: _answer(respond, _OK, {"alive": True}),
+        "/readyz": readyz,
+        "/status": lambda _, respond: _answer(respond, _OK, status()),
+        "/metrics": metrics,
+        "/labels": lambda environ, respond: _answer(respond, *labels.take(environ, token, import_)),
+    }
     host, port = split(address)
     try:
         server = make_server(host, port, app, ThreadingWSGIServer, handler_class=_Quiet)

@@ -86,6 +86,7 @@ def runner_config_of(settings: Settings, trial: Trial, *, probe_url: str = "") -
         flush_us=round(settings.flush * 1e6),
         probe_url=probe_url,
         redaction_key=redaction_key(folder),
+        sampling_key=trial.digest,
         facts_file=str(settings.facts_file(trial.id)),
         ca_file=_path(settings.ca_file),
     )

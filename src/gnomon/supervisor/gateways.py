@@ -8,7 +8,7 @@ import asyncio
 import itertools
 import json
 import os
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -44,7 +44,9 @@ class Gateways:
         *,
         say: Callable[[str], None],
         tell: Callable[[Path], Awaitable[bool]] = nobody,
+        numbers: Iterator[int] | None = None,
     ) -> None:
+        self.released = False
         self.serving: list[children.Child] = []
         self._settings = settings
         self._fd = fd
@@ -53,7 +55,7 @@ class Gateways:
         self._tell = tell
         self._aside: list[children.Child] = []  # successors that start, predecessors that drain
         self._tasks: set[asyncio.Task[None]] = set()
-        self._serial = itertools.count()
+        self._serial = itertools.count() if numbers is None else numbers
         self._turn = asyncio.Lock()
         self._stopping = False
 
@@ -104,6 +106,14 @@ class Gateways:
         for child in every:
             control.remove(_socket(child))
         return all(clean)
+
+    def release(self) -> None:
+        """Watch over them no more: they serve on until whoever takes the port over drains them."""
+        self.released = self._stopping = True
+        for child in self.serving:
+            child.stopping = True
+        for task in list(self._tasks):
+            task.cancel()
 
     def _child(self, index: int) -> children.Child:
         """A gateway to be started. Each has its own control socket: its predecessor keeps listening to its own."""

@@ -3,24 +3,41 @@
 import asyncio
 import contextlib
 import fcntl
+import json
 import os
 import signal
 import socket
 import struct
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+import msgspec
+
 from gnomon import pipeline
-from gnomon.errors import StateDown, StateError
+from gnomon.errors import StateDown, StateError, Unreachable
+from gnomon.files import put
+from gnomon.plan import load, top
 from gnomon.records.plan import Plan
 from gnomon.records.process import GatewayConfig
 from gnomon.records.trial import Trial
 from gnomon.settings import Settings, renewed
 from gnomon.shadow.inbox import path_of
 from gnomon.state import State, open_state
-from gnomon.supervisor import admin, children, control, echo, identity, listener, operations, probes, unshadowed, upkeep
+from gnomon.supervisor import (
+    admin,
+    children,
+    control,
+    echo,
+    identity,
+    learn,
+    listener,
+    operations,
+    probes,
+    unshadowed,
+    upkeep,
+)  # fmt: skip
 from gnomon.supervisor.configs import gateway_config_of, runner_config_of, upkeep_config_of
 from gnomon.supervisor.gateways import Gateways, write
 from gnomon.supervisor.push import Pushes, Wanted
@@ -88,8 +105,11 @@ async def serve(
     reload: Callable[[], Settings],
     say: Say,
     announce: Callable[[Running], None],
+    pilot: str = "",
 ) -> None:
     """Run a trial until SIGINT or SIGTERM, then drain. `reload` reads the settings as they are written now.
+
+    `pilot`: the trial whose log gives the names of `top` segments; without one the first requests do.
 
     Raises GnomonError for everything that a user can fix.
     """
@@ -98,7 +118,11 @@ async def serve(
     with only_one(settings), contextlib.ExitStack() as ends:
         try:
             state = ends.enter_context(_opened(settings))
-            trial, plan = pipeline.register(settings, state, plan_path, say=say)
+            async with _named(settings, state, plan_path, pilot, say=say) as document:
+                if document is None:
+                    return
+                trial, plan = pipeline.register(settings, state, plan_path, say=say, document=document)
+                _keep_names(settings, trial, plan, document)
         except StateDown as error:
             config = unshadowed.last_config(settings, plan_path)
             if config is None:
@@ -107,6 +131,32 @@ async def serve(
             await unshadowed.serve(settings, config, say=say)
             return
         await _serve(settings, state, trial, plan, reload=reload, say=say, announce=announce)
+
+
+@contextlib.asynccontextmanager
+async def _named(
+    settings: Settings, state: State, plan_path: Path, pilot: str, *, say: Say
+) -> AsyncIterator[dict[str, Any] | None]:
+    """The plan's document, every segment of which has names; None: it was asked to end before they were learned."""
+    loaded = load.read(plan_path)
+    found = learn.known(state, loaded) if top.unresolved(loaded.document) else loaded.document
+    if found is None and pilot:
+        found = learn.from_log(settings, loaded, state.trial(pilot))
+    if found is not None:
+        yield found
+        return
+    dead = pipeline.dead_models(settings, loaded.plan)
+    if dead:
+        raise Unreachable("\n".join(dead))
+    async with learn.from_traffic(settings, loaded, say=say) as document:
+        yield document
+
+
+def _keep_names(settings: Settings, trial: Trial, plan: Plan, document: dict[str, Any]) -> None:
+    """For a start without the state database, which could not tell that this plan is the sealed one."""
+    if any(segment.top is not None for segment in plan.segments):
+        with contextlib.suppress(OSError):  # a full disk
+            put(settings.trial_dir(trial.id) / unshadowed.NAMES, json.dumps(document).encode())
 
 
 def _opened(settings: Settings) -> State:
@@ -145,7 +195,13 @@ async def _serve(
         return {"replaced": await gateways.replace(), "needs_start": needs_start}
 
     with socket:
-        stop_admin = admin.start(settings.admin, lambda: status(running), lambda: running.processes)
+        stop_admin = admin.start(
+            settings.admin,
+            lambda: status(running),
+            lambda: running.processes,
+            token=None if settings.token is None else settings.token.get_secret_value(),
+            import_=lambda content, kind: _labelled(running, content, kind),
+        )
         try:
             async with contextlib.AsyncExitStack() as ends:
                 if settings.probe_every is not None:
@@ -265,6 +321,12 @@ def status(running: Running) -> dict[str, Any]:
     now["processes"] = running.processes
     now["ready"] = all(child["ready"] for child in running.processes)
     return now
+
+
+def _labelled(running: Running, content: bytes, kind: str) -> dict[str, Any]:
+    """Append truths that came over the admin port."""
+    found = pipeline.import_labels(running.settings, running.trial, running.plan, content, kind)
+    return {"trial": running.trial.id, **msgspec.to_builtins(found)}
 
 
 def _configured(running: Running, wanted: Wanted, control_socket: Path) -> GatewayConfig:

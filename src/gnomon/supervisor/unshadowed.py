@@ -5,12 +5,13 @@ are `shed:unavailable`, so the ledger says what was not compared.
 """
 
 import asyncio
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
-from gnomon.plan import load, seal
+from gnomon.plan import load, seal, top
 from gnomon.records.process import GatewayConfig
 from gnomon.settings import Settings
 from gnomon.supervisor import control, listener, operations
@@ -18,14 +19,21 @@ from gnomon.supervisor.gateways import Gateways
 
 KEPT = "gateway.json"
 """In the trial's folder: the configuration of its gateways."""
+NAMES = "names.json"
+"""In the trial's folder: the document of a plan whose `top` segments had their names found."""
 
 
 def last_config(settings: Settings, plan_path: Path) -> GatewayConfig | None:
     """What the gateways of this very plan were last told; None: it was never served here."""
-    digest = seal.seal(load.read(plan_path).document).digest
+    document = load.read(plan_path).document
     found = sorted(settings.root.glob(f"trials/*/{KEPT}"), key=lambda path: path.stat().st_mtime, reverse=True)
-    configs = (msgspec.json.decode(path.read_bytes(), type=GatewayConfig) for path in found)
-    return next((config for config in configs if config.sampling_key == digest), None)
+    for path in found:
+        config = msgspec.json.decode(path.read_bytes(), type=GatewayConfig)
+        names = path.with_name(NAMES)
+        resolved = json.loads(names.read_bytes()) if names.exists() else {}
+        if config.sampling_key == seal.seal(top.filled(document, resolved)).digest:
+            return config
+    return None
 
 
 async def serve(settings: Settings, config: GatewayConfig, *, say: Callable[[str], None]) -> None:

@@ -1,0 +1,73 @@
+"""The engine that counts: DuckDB, or any other Ibis backend, over the pinned files of one log."""
+
+import tempfile
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import ibis
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from gnomon.log.read import Snapshot
+
+Expr = Any
+Backend = Any
+Connect = Callable[[], Backend]
+
+_THREADS: Final = 2
+_MEMORY: Final = "640MB"
+"""A look runs beside production: it may take long, and not much else."""
+
+
+def duckdb() -> Backend:
+    """DuckDB with two threads and bounded memory; what does not fit goes to the disk."""
+    return ibis.duckdb.connect(threads=_THREADS, memory_limit=_MEMORY, preserve_insertion_order=False)
+
+
+class Engine:
+    """Tables of a look, read in place; a narrow intermediate can be kept."""
+
+    def __init__(self, log: "Snapshot", connect: Connect = duckdb) -> None:
+        self._log = log
+        self.connection = connect()
+        self._kept = 0
+        self._spill: tempfile.TemporaryDirectory[str] | None = None
+        if self.in_process:
+            self._spill = tempfile.TemporaryDirectory(prefix="gnomon-look-")
+            self.connection.raw_sql(f"SET temp_directory = '{self._spill.name}'")
+
+    @property
+    def in_process(self) -> bool:
+        """Whether rows need not travel: what is one narrow column may be looked at here."""
+        return bool(self.connection.name == "duckdb")
+
+    def table(self, name: str, schema: pa.Schema) -> Expr:
+        """The pinned files of a table, or an empty one of that schema."""
+        files = self._log.files(name)
+        if not files and self.in_process:
+            return self.connection.create_table(name, schema=ibis.Schema.from_pyarrow(schema))
+        if not files:
+            return ibis.memtable(schema.empty_table())
+        if self.in_process:
+            return self.connection.read_parquet(files, table_name=name)
+        parts = [self.connection.read_parquet(file, table_name=f"{name}_{place}") for place, file in enumerate(files)]
+        return ibis.union(*parts) if len(parts) > 1 else parts[0]
+
+    def keep(self, table: Expr) -> Expr:
+        """The same rows, computed once."""
+        self._kept += 1
+        if self.in_process:
+            return self.connection.create_table(f"kept_{self._kept}", table, temp=True)
+        return table.cache()
+
+    def close(self) -> None:
+        """Give back what the engine holds."""
+        self.connection.disconnect()
+        if self._spill is not None:
+            self._spill.cleanup()
+
+
+def fetched(table: Expr) -> list[dict[str, Any]]:
+    """The rows of a small table."""
+    found: list[dict[str, Any]] = table.to_pyarrow().to_pylist()
+    return found

@@ -1,0 +1,434 @@
+"""Counting where each row is a unit of its own: rows that look alike are counted together, in one pass over all.
+
+What gates ask of a row (`terms.Facts`) are a few bits, and its segment values are a small number. Bits, cell and time
+of each row are computed once and kept; all else is grouping by them and, where something is not settled or cycles are
+declared, by the place of the row's time between the frontiers. D is put on the groups, not on the rows.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from math import prod
+from typing import Any, Final
+
+import ibis
+import numpy as np
+import numpy.typing as npt
+
+from gnomon.evidence import rows
+from gnomon.evidence.cells import Tally, closed_us
+from gnomon.evidence.differences import terms
+from gnomon.evidence.engine import Engine
+from gnomon.evidence.terms import Facts, Terms, whole
+from gnomon.log.tables import segment_column
+from gnomon.records.plan import OVERALL, Plan
+
+Expr = Any
+Ints = npt.NDArray[np.int64]
+
+_BITS: Final = 30
+"""Bits of one column: a 32-bit integer."""
+_CELLS: Final = 4096
+"""Combinations of segment values that are grouped at once."""
+_GATES: Final = 6
+"""Gates with few different D that are grouped at once; one with many is grouped alone, segment by segment."""
+_FLAGS: Final = ("waits", "imputed", "known", "production", "candidate", "truths")
+_EVIDENCE: Final = "evidence"
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What a gate sees of a row, as one number: 0 where the row is not the gate's."""
+
+    terms: Terms
+
+    @property
+    def radixes(self) -> tuple[int, ...]:
+        each = self.terms.most - self.terms.least + 2
+        reference = () if self.terms.reference_low is None else (3, 3)
+        return (each, each, *reference, *(2 for _ in _FLAGS))
+
+    @property
+    def radix(self) -> int:
+        return prod(self.radixes) + 1
+
+    def number(self) -> Expr:
+        terms = self.terms
+        digits = [_place(terms.low, terms.least), _place(terms.high, terms.least)]
+        if terms.reference_low is not None:
+            digits += [_place(terms.reference_low, -1), _place(terms.reference_high, -1)]
+        flags = (
+            terms.waits,
+            terms.imputed,
+            terms.known,
+            terms.known & terms.production,
+            terms.known & terms.candidate,
+            terms.came,
+        )
+        digits += [whole(flag) for flag in flags]
+        return ibis.cases((terms.counts, _number(digits, self.radixes) + 1), else_=0)
+
+    def read(self, state: int) -> dict[str, Any]:
+        """The parts of a number that is not 0."""
+        digits = []
+        left = state - 1
+        for radix in reversed(self.radixes):
+            left, digit = divmod(left, radix)
+            digits.append(digit)
+        digits.reverse()
+        sides = ("low", "high") if len(digits) == 8 else ("low", "high", "reference_low", "reference_high")
+        found: dict[str, Any] = {}
+        for name, digit in zip(sides, digits, strict=False):
+            least = self.terms.least if name in {"low", "high"} else -1
+            found[name] = (digit - 1 + least) * self.terms.step if digit else None
+        return found | dict(zip(_FLAGS, digits[len(sides) :], strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What is grouped at once: some segments and some gates."""
+
+    segments: tuple[str, ...]
+    gates: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Groups:
+    """Rows that look alike, counted."""
+
+    batch: _Batch
+    values: dict[str, Ints]
+    """By segment: the value's place, 0 for one that no test names."""
+    rate: Ints
+    lost: Ints
+    states: dict[int, Ints]
+    """By gate."""
+    count: Ints
+    first_us: Ints
+    slot: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """All counts of a look."""
+
+    sampled: dict[str, dict[str, tuple[int, int]]]
+    """By segment and value: lost exchanges and all exchanges."""
+    tallies: dict[tuple[int, str], dict[str, Tally]]
+    """By gate and segment, then by value."""
+    doubtful: bool = True
+    """Two rows may be of one exchange: their ids have to be compared."""
+
+
+class _Kept(Facts):
+    """The answers that were kept, over rows or groups of them."""
+
+    def __init__(self, row: Expr, layout: "_Layout") -> None:
+        super().__init__(row, as_of_us=0)
+        self._layout = layout
+
+    def flag(self, name: str, build: Callable[[Expr], Expr]) -> Expr:  # noqa: ARG002  it was built already
+        column, bit = self._layout.bit(name)
+        return super().flag(name, lambda row: (row[column] & (1 << bit)) != 0)
+
+    def number(self, name: str, build: Callable[[Expr], Expr]) -> Expr:  # noqa: ARG002
+        column = self._layout.numbers[name]
+        return super().number(name, lambda row: row[column])
+
+
+class _Layout:
+    """Where in the kept table each answer and each segment stands."""
+
+    def __init__(self, facts: Facts, radixes: dict[str, int]) -> None:
+        self._bits = {name: divmod(place, _BITS) for place, name in enumerate([_EVIDENCE, *facts.flags])}
+        self.numbers = {name: f"number_{place}" for place, name in enumerate(facts.numbers)}
+        self.radixes = radixes
+        self._packs: list[list[str]] = []
+        for name, radix in radixes.items():
+            if not self._packs or radix * prod(radixes[each] for each in self._packs[-1]) >= 1 << _BITS:
+                self._packs.append([])
+            self._packs[-1].append(name)
+
+    def bit(self, name: str) -> tuple[str, int]:
+        column, bit = self._bits[name]
+        return f"bits_{column}", bit
+
+    def coded(self, flags: dict[str, Expr], numbers: dict[str, Expr], places: dict[str, Expr]) -> dict[str, Expr]:
+        """The kept columns of a row."""
+        bits: dict[str, list[Expr]] = {}
+        for name, flag in flags.items():
+            column, bit = self.bit(name)
+            bits.setdefault(column, []).append(whole(flag) * (1 << bit))
+        columns = {column: reduce(lambda left, right: left + right, each) for column, each in bits.items()}
+        for place, names in enumerate(self._packs):
+            columns[f"cells_{place}"] = _number(
+                [places[name] for name in names], [self.radixes[name] for name in names]
+            )
+        found = {name: expression.cast("int32") for name, expression in columns.items()}
+        return found | {self.numbers[name]: number.cast("int32") for name, number in numbers.items()}
+
+    def keys(self, kept: Expr, batch: _Batch, used: Facts) -> dict[str, Expr]:
+        """What a batch is grouped by: of the kept columns only what it needs."""
+        masks: dict[str, int] = {}
+        for name in used.flags:
+            column, bit = self.bit(name)
+            masks[column] = masks.get(column, 0) | 1 << bit
+        keys = {column: kept[column] & mask for column, mask in masks.items()}
+        keys |= {self.numbers[name]: kept[self.numbers[name]] for name in used.numbers}
+        for place, names in enumerate(self._packs):
+            mine = [name for name in names if name in batch.segments]
+            column = kept[f"cells_{place}"]
+            if mine == names:
+                keys[f"cells_{place}"] = column
+            elif mine:
+                digits = [self._digit(column, names, name) for name in mine]
+                keys[f"cells_{place}"] = _number(digits, [self.radixes[name] for name in mine])
+        return keys
+
+    def _digit(self, column: Expr, names: Sequence[str], name: str) -> Expr:
+        below = prod(self.radixes[each] for each in names[names.index(name) + 1 :])
+        return (column // below) % self.radixes[name]
+
+    def values(self, batch: _Batch, columns: dict[str, Ints]) -> dict[str, Ints]:
+        """The places of a group's values, by segment."""
+        found: dict[str, Ints] = {}
+        for place, names in enumerate(self._packs):
+            mine = [name for name in names if name in batch.segments]
+            if mine:
+                digits = _digits(columns[f"cells_{place}"], [self.radixes[name] for name in mine])
+                found |= dict(zip(mine, digits, strict=True))
+        return found
+
+
+def count(plan: Plan, engine: Engine, table: Expr, facts: Facts, *, started_us: int, end_us: int) -> Counted:
+    """The counts of every gate in every cell that its tests name, over all rows that were read, with truth."""
+    return _Counting(plan, engine, facts, started_us=started_us, end_us=end_us).over(table)
+
+
+class _Counting:
+    def __init__(self, plan: Plan, engine: Engine, facts: Facts, *, started_us: int, end_us: int) -> None:
+        self._plan = plan
+        self._engine = engine
+        self._started_us = started_us
+        self._end_us = end_us
+        self._facts = facts
+        self._states = [_State(each) for each in rows.all_terms(plan, facts)]
+        _ = facts.lost
+        self._segments = rows.tested_segments(plan.judged)
+        self._labels = {name: _tested_values(plan, name) for name in self._segments}
+        self._one_rate = len(set(plan.fork.rates.values())) == 1
+        self._layout = _Layout(facts, {name: len(labels) + 1 for name, labels in self._labels.items()})
+        self._batches = list(self._batched())
+
+    def over(self, table: Expr) -> Counted:
+        kept = self._engine.keep(self._coded(table))
+        late = {index for index, gate in enumerate(self._plan.judged) if gate.needs_truth}
+        found = {batch: self._grouped(kept, batch, []) for batch in self._batches if late & set(batch.gates)}
+        frontiers = self._frontiers(found.values())
+        slots = self._slots(frontiers)
+        if slots:
+            found = {}
+        every = [found[batch] if batch in found else self._grouped(kept, batch, slots) for batch in self._batches]
+        parts: dict[tuple[int, str], dict[str, Tally]] = {}
+        for groups in every:
+            for index, segment in self._cells_of(groups.batch):
+                if (index, segment) not in parts:
+                    parts[index, segment] = self._tally(groups, index, segment, frontiers, slots)
+        sampled = {}
+        for segment in (OVERALL, *self._segments):
+            groups = next(one for one in every if segment == OVERALL or segment in one.batch.segments)
+            sampled[segment] = self._sampled(groups, segment)
+        return Counted(sampled, parts, doubtful=self._doubtful(kept))
+
+    def _cells_of(self, batch: _Batch) -> Iterator[tuple[int, str]]:
+        """The gates of a batch, and of their segments those that are in it."""
+        for index in batch.gates:
+            for segment in dict.fromkeys(test.segment for test in self._plan.judged[index].tests):
+                if segment == OVERALL or segment in batch.segments:
+                    yield index, segment
+
+    # the numbers ---------------------------------------------------------------------------------------------------
+
+    def _batched(self) -> Iterator[_Batch]:
+        packs: list[list[str]] = [[]]
+        for name in self._segments:
+            size = prod(len(self._labels[each]) + 1 for each in (*packs[-1], name))
+            if packs[-1] and size > _CELLS:
+                packs.append([])
+            packs[-1].append(name)
+        few = [index for index, state in enumerate(self._states) if state.terms.step != 1]
+        many = [index for index, state in enumerate(self._states) if state.terms.step == 1]
+        gates = [tuple(few[place : place + _GATES]) for place in range(0, len(few), _GATES)] or [()]
+        yield from (_Batch(tuple(pack), mine) for pack in packs for mine in gates)
+        yield from (_Batch((name,), (index,)) for index in many for name in self._segments)
+        yield from (_Batch((), (index,)) for index in many if not self._segments)
+
+    def _coded(self, table: Expr) -> Expr:
+        columns = {"time_us": table.time_us}
+        if not self._one_rate:
+            columns["rate"] = rows.rate(self._plan, table)
+        if self._engine.in_process:
+            columns["hash"] = table.id.hash()
+        places = {}
+        for name, labels in self._labels.items():
+            column = table[segment_column(name)]
+            known = [(column == label, place) for place, label in enumerate(labels, 1)]
+            places[name] = ibis.cases(*known, else_=0)
+        flags = {_EVIDENCE: table.state.isin(rows.COUNTED)} | self._facts.flags
+        return table.select(**columns, **self._layout.coded(flags, self._facts.numbers, places))
+
+    def _doubtful(self, kept: Expr) -> bool:
+        """Whether two hashes of ids are the same. Where all differ, so do the ids."""
+        if not self._engine.in_process:
+            return True
+        hashes = np.sort(kept.select("hash").to_pyarrow()["hash"].to_numpy())
+        return bool((hashes[1:] == hashes[:-1]).any())
+
+    # the groups ----------------------------------------------------------------------------------------------------
+
+    def _grouped(self, kept: Expr, batch: _Batch, slots: Sequence[int]) -> _Groups:
+        used = _Kept(kept, self._layout)
+        _ = used.lost
+        for index in batch.gates:
+            terms(self._plan, self._plan.judged[index], used)
+        column, bit = self._layout.bit(_EVIDENCE)
+        table = kept.filter((kept[column] & (1 << bit)) != 0)
+        keys = self._layout.keys(table, batch, used)
+        if not self._one_rate:
+            keys["rate"] = table.rate
+        if slots:
+            keys["slot"] = _slot(table.time_us, slots, 0, len(slots))
+        narrow = table.select(time_us=table.time_us, **keys)
+        counted = narrow.group_by(list(keys)).agg(units=ibis._.count(), first_us=ibis._.time_us.min())
+        facts = _Kept(counted, self._layout)
+        numbers = {
+            f"state_{index}": _State(terms(self._plan, self._plan.judged[index], facts)).number()
+            for index in batch.gates
+        }
+        others = [name for name in counted.columns if not name.startswith(("bits_", "number_"))]
+        found = counted.select(*others, lost=whole(facts.lost), **numbers).to_pyarrow()
+        columns = {name: found[name].to_numpy().astype(np.int64) for name in found.column_names}
+        return _Groups(
+            batch=batch,
+            values=self._layout.values(batch, columns),
+            rate=columns.get("rate", np.full(len(found), min(self._plan.fork.rates.values()))),
+            lost=columns["lost"],
+            states={index: columns[f"state_{index}"] for index in batch.gates},
+            count=columns["units"],
+            first_us=columns["first_us"],
+            slot=columns.get("slot", np.zeros(len(found), np.int64)),
+        )
+
+    def _frontiers(self, found: Iterable[_Groups]) -> dict[tuple[int, str, int], int]:
+        """By gate, segment and value's place: the time of the first exchange that waits, where one does."""
+        frontiers: dict[tuple[int, str, int], int] = {}
+        for groups in found:
+            for index, segment in self._cells_of(groups.batch):
+                states = groups.states[index]
+                waiting = [state for state in np.unique(states) if state and self._read(index, state)["waits"]]
+                waits = np.isin(states, waiting)
+                for value, time_us in zip(_at(groups, segment)[waits], groups.first_us[waits], strict=True):
+                    place = (index, segment, int(value))
+                    frontiers[place] = min(int(time_us), frontiers.get(place, int(time_us)))
+        return frontiers
+
+    def _read(self, index: int, state: int) -> dict[str, Any]:
+        return self._states[index].read(int(state))
+
+    def _slots(self, frontiers: dict[tuple[int, str, int], int]) -> list[int]:
+        """The times at which something turns from settled to not, or from closed to open; none at or after the end."""
+        times = {*frontiers.values(), self._closed(self._end_us)}
+        times |= {self._closed(each) for each in frontiers.values()}
+        return sorted(time_us for time_us in times if time_us < self._end_us)
+
+    def _closed(self, frontier_us: int) -> int:
+        return closed_us(self._plan, frontier_us, self._started_us)
+
+    # the counts ----------------------------------------------------------------------------------------------------
+
+    def _sampled(self, groups: _Groups, segment: str) -> dict[str, tuple[int, int]]:
+        size = 1 + len(self._labels.get(segment, ("",)))
+        values = _at(groups, segment)
+        every = np.bincount(values, weights=groups.count, minlength=size)
+        gone = np.bincount(values, weights=groups.count * groups.lost, minlength=size)
+        labels = self._names(segment)
+        return {labels[place]: (int(gone[place]), int(every[place])) for place in labels if every[place]}
+
+    def _names(self, segment: str) -> dict[int, str]:
+        return {0: ""} if segment == OVERALL else dict(enumerate(self._labels[segment], 1))
+
+    def _tally(
+        self,
+        groups: _Groups,
+        index: int,
+        segment: str,
+        frontiers: dict[tuple[int, str, int], int],
+        slots: Sequence[int],
+    ) -> dict[str, Tally]:
+        labels = self._names(segment)
+        ends = np.array([frontiers.get((index, segment, each), self._end_us) for each in range(max(labels) + 1)])
+        mine = groups.states[index] > 0
+        value, slot = _at(groups, segment)[mine], groups.slot[mine]
+        ready = slot <= np.searchsorted(slots, ends)[value]
+        closes = np.array([self._closed(int(end)) for end in ends])
+        closed = slot <= np.searchsorted(slots, closes)[value]
+        keys = np.stack(
+            [value, groups.rate[mine], groups.lost[mine], groups.states[index][mine], ready, closed & ready], axis=1
+        ).astype(np.int64)
+        unique, inverse = np.unique(keys, axis=0, return_inverse=True)
+        counts = np.bincount(inverse.reshape(-1), weights=groups.count[mine], minlength=len(unique))
+        found: dict[str, Tally] = {}
+        read: dict[int, dict[str, Any]] = {}
+        for (place, rate, gone, state, is_ready, is_closed), units in zip(
+            unique.tolist(), counts.tolist(), strict=True
+        ):
+            if place not in labels:
+                continue
+            number = int(units)
+            if state not in read:
+                read[state] = self._read(index, state)
+            parts = read[state]
+            row = {name: part * number if name in _FLAGS else part for name, part in parts.items()}
+            row |= {"units": number, "exchanges": number, "lost": gone * number, "rate": rate}
+            row |= {"ready": bool(is_ready), "closed": bool(is_closed)}
+            found.setdefault(labels[place], Tally(int(ends[place]))).add(row)
+        return found
+
+
+def _tested_values(plan: Plan, segment: str) -> tuple[str, ...]:
+    """The segment's values that some test names."""
+    tests = (test for gate in plan.judged for test in gate.tests)
+    return tuple(dict.fromkeys(test.value for test in tests if test.segment == segment))
+
+
+def _at(groups: _Groups, segment: str) -> Ints:
+    return np.zeros(len(groups.count), np.int64) if segment == OVERALL else groups.values[segment]
+
+
+def _place(value: Expr, least: int) -> Expr:
+    """0 for null, else from 1 on."""
+    return (value - (least - 1)).cast("int64").fill_null(0)
+
+
+def _number(digits: Sequence[Expr], radixes: Sequence[int]) -> Expr:
+    """Digits of several radixes as one number, the first one highest."""
+    parts = zip(digits[1:], radixes[1:], strict=True)
+    return reduce(lambda number, part: number * part[1] + part[0], parts, digits[0].cast("int64"))
+
+
+def _digits(numbers: Ints, radixes: Sequence[int]) -> list[Ints]:
+    found: list[Ints] = []
+    left = numbers
+    for radix in reversed(radixes):
+        left, digit = np.divmod(left, radix)
+        found.append(digit)
+    return found[::-1]
+
+
+def _slot(time_us: Expr, slots: Sequence[int], low: int, high: int) -> Expr:
+    """How many of the ascending times are at or before the row's: a search by halves."""
+    if low == high:
+        return ibis.literal(low, "int64")
+    middle = (low + high) // 2
+    before, after = _slot(time_us, slots, low, middle), _slot(time_us, slots, middle + 1, high)
+    return ibis.cases((time_us < slots[middle], before), else_=after)

@@ -1,0 +1,189 @@
+"""D of the gates that need no truth: settled as soon as the exchange is in the log."""
+
+from collections.abc import Callable
+
+import ibis
+
+from gnomon.evidence.terms import (
+    ALWAYS,
+    NEVER,
+    Expr,
+    Facts,
+    Terms,
+    bottom,
+    down,
+    label_of,
+    output_of,
+    top,
+    up,
+    whole,
+)
+from gnomon.log.tables import custom_column, output_columns, twin_column
+from gnomon.records.evidence import GRID
+from gnomon.records.plan import Gate, Plan
+
+
+def agreement(plan: Plan, gate: Gate, row: Facts) -> Terms:
+    """-1 for each pair that does not agree. A failure agrees with nothing, not even with another failure.
+
+    Against the twin: the candidate agrees with production, minus production agrees with itself. A unit is an exchange
+    whose twin was drawn; an answer that a cache repeated says nothing about production's own noise.
+    """
+    a_failed, b_failed = row.failed
+    output = output_of(plan, gate)
+    agrees = ~a_failed & ~b_failed & row.agree(output)
+    if not gate.against_twin:
+        return _observed(row, a_good=ALWAYS, b_good=agrees, paired=False)
+    column = twin_column(output.name)
+    itself = ~a_failed & row.flag(
+        f"twin_agrees.{output.name}",
+        lambda row: (row.twin_outcome == "ok").fill_null(NEVER) & row[column].fill_null(NEVER),
+    )
+    drawn = row.flag("twin", lambda row: row.twin_outcome.notnull() & ~row.twin_repeat.fill_null(NEVER))
+    return _observed(row, a_good=itself, b_good=agrees, counts=drawn)
+
+
+def share(plan: Plan, gate: Gate, row: Facts) -> Terms:
+    """How often the candidate says the named value, against production: more is bad, or less is bad.
+
+    A failed arm says nothing. Where the candidate alone fails it is read as what is worse: as if it had said the value
+    where more is bad, as if it had not where less is bad. Where both fail they do the same.
+    """
+    a_failed, b_failed = row.failed
+    flagged_a, flagged_b = row.said(output_of(plan, gate), label_of(gate))
+    if gate.form == "not_above":
+        difference = whole(flagged_a) - whole(flagged_b | (b_failed & ~a_failed))
+    else:
+        difference = whole(flagged_b) - whole(flagged_a)
+    return Terms(
+        counts=ALWAYS,
+        low=ibis.cases((row.lost, -1), else_=difference),
+        high=ibis.cases((row.lost, 1), else_=difference),
+        known=~row.lost,
+        production=flagged_a,
+        candidate=flagged_b,
+    )
+
+
+def error_rate(_plan: Plan, gate: Gate, row: Facts) -> Terms:
+    """Production failed minus candidate failed; for a limit, -1 for each failure of the candidate.
+
+    Against a multiple R = num/den of production's rate: R times production failed minus candidate failed, over R.
+    """
+    a_failed, b_failed = row.failed
+    if gate.ratio is None:
+        return _observed(row, a_good=~a_failed, b_good=~b_failed, paired=gate.form != "at_most")
+    num, den = gate.ratio
+    difference = num * whole(a_failed) - den * whole(b_failed)
+    return Terms(
+        counts=ALWAYS,
+        low=ibis.cases((row.lost, -den), else_=difference),
+        high=ibis.cases((row.lost, num), else_=difference),
+        known=~row.lost,
+        production=~a_failed,
+        candidate=~b_failed,
+        step=GRID * gate.steps // num,
+        least=int(bottom(gate) * num),
+        most=num,
+    )
+
+
+def latency(_plan: Plan, gate: Gate, row: Facts) -> Terms:
+    """-1 for each answer of the candidate over the limit. A failed call is infinitely slow.
+
+    A late call ran at another time than production's and is left out; a lost one is not, whatever made it late.
+    Against a ratio the evidence is in the tails (`tails.py`), and D, which is 0, only counts the pairs.
+    """
+    counts = ~row.late | row.lost
+    if gate.ratio is not None:
+        nothing = ibis.literal(0, "int64")
+        return Terms(counts=counts, low=nothing, high=nothing, known=~row.lost, production=NEVER, candidate=NEVER)
+
+    limit_us = gate.limit_us
+    a_failed, b_failed = row.failed
+    a_good = ~a_failed & row.flag(
+        f"a_within.{limit_us}", lambda row: (row.production_latency_us <= limit_us).fill_null(NEVER)
+    )
+    b_good = ~b_failed & row.flag(
+        f"b_within.{limit_us}", lambda row: (row.candidate_latency_us <= limit_us).fill_null(NEVER)
+    )
+    return _observed(row, a_good=a_good, b_good=b_good, paired=False, counts=counts)
+
+
+def refusal_rate(plan: Plan, gate: Gate, row: Facts) -> Terms:
+    """Production refused minus candidate refused; for a limit, -1 for each refusal. No answer is a refusal."""
+    a_failed, b_failed = row.failed
+    said_a, said_b = row.said(output_of(plan, gate), label_of(gate))
+    return _observed(row, a_good=~a_failed & ~said_a, b_good=~b_failed & ~said_b, paired=gate.form != "at_most")
+
+
+def cost(plan: Plan, gate: Gate, row: Facts) -> Terms:
+    """What production cost minus what the candidate cost, over the width of the scale; what is outside is clipped.
+
+    For a limit: minus what the candidate cost, over the scale's upper end. A failed call cost the most there can be.
+    """
+    low, high = gate.scale or (0.0, 1.0)
+    columns = output_columns(output_of(plan, gate).name)
+
+    def difference(row: Expr) -> Expr:
+        # null where the arm failed
+        cost_a, cost_b = (
+            ibis.cases((row[column].isnull(), high), else_=row[column].clip(low, high)) for column in columns[:2]
+        )
+        limited = gate.form == "at_most"
+        return -ibis.greatest(cost_b, 0.0) / high if limited else (cost_a - cost_b) / (high - low)
+
+    a_failed, b_failed = row.failed
+    return _real(gate, row, difference, difference, known=~row.lost & ~a_failed & ~b_failed)
+
+
+def custom(plan: Plan, gate: Gate, row: Facts) -> Terms:
+    """What the user's function said of the pair. Null, NaN and infinite are unknown; what is outside is clipped.
+
+    Of a failed arm it is known that it cannot have been right: a tie is the most of a failed candidate, and the least
+    of a failed production.
+    """
+    column = custom_column(next(place for place, each in enumerate(plan.customs) if each.id == gate.id))
+
+    def readable(row: Expr) -> Expr:
+        return (row[column].notnull() & ~row[column].isnan() & ~row[column].isinf()).fill_null(NEVER)
+
+    def ends(row: Expr) -> tuple[Expr, Expr]:
+        a_failed, b_failed = Facts(row, as_of_us=0).failed
+        value = (readable(row), row[column].clip(-1.0, 1.0))
+        low = ibis.cases(value, (b_failed & ~a_failed, -1.0), (a_failed, 0.0), else_=-1.0)
+        return low, ibis.cases(value, (b_failed, 0.0), else_=1.0)
+
+    known = ~row.lost & row.flag(f"readable.{column}", readable)
+    return _real(gate, row, lambda row: ends(row)[0], lambda row: ends(row)[1], known=known)
+
+
+def _real(gate: Gate, row: Facts, low: Callable[[Expr], Expr], high: Callable[[Expr], Expr], *, known: Expr) -> Terms:
+    """Terms of a D that is a real number."""
+    scale = GRID * gate.steps
+    downward = row.number(f"{gate.id}.low", lambda row: down(low(row), scale))
+    upward = row.number(f"{gate.id}.high", lambda row: up(high(row), scale))
+    return Terms(
+        counts=ALWAYS,
+        low=ibis.cases((row.lost, -scale), else_=downward),
+        high=ibis.cases((row.lost, top(gate) * scale), else_=upward),
+        known=known,
+        production=NEVER,
+        candidate=NEVER,
+        step=1,
+        least=-scale,
+        most=scale,
+    )
+
+
+def _observed(row: Facts, *, a_good: Expr, b_good: Expr, paired: bool = True, counts: Expr | None = None) -> Terms:
+    """Terms of what is good or is not."""
+    difference = whole(b_good) - (whole(a_good) if paired else 1)
+    return Terms(
+        counts=ALWAYS if counts is None else counts,
+        low=ibis.cases((row.lost, -1), else_=difference),
+        high=ibis.cases((row.lost, 1 if paired else 0), else_=difference),
+        known=~row.lost,
+        production=a_good,
+        candidate=b_good,
+    )
