@@ -167,11 +167,17 @@ def a_twin_plan() -> Plan:
 
 
 def twin(row: dict[str, Any], agrees: bool | None, *, outcome: str = "ok", repeat: bool = False) -> dict[str, Any]:
-    return row | {"twin_outcome": outcome, "twin_repeat": repeat, "output_label_twin_agree": agrees}
+    found = {"twin_outcome": outcome, "twin_repeat": repeat, "output_label_twin_agree": agrees}
+    return row | found | {"twin_drawn": True}
+
+
+def not_called(row: dict[str, Any]) -> dict[str, Any]:
+    """The coin drew it, and there was no second answer."""
+    return row | {"twin_drawn": True, "twin_outcome": None, "twin_repeat": None, "output_label_twin_agree": None}
 
 
 def test_agreement_is_held_against_that_of_production_with_itself(tmp_path: Path) -> None:
-    """Not drawn and repeated by a cache: no units. A twin that failed agrees with nothing."""
+    """Not drawn and repeated by a cache: no units. Lost ones are; what a twin would have said may be unknown."""
     rows = [
         an_exchange(1),
         twin(an_exchange(2), agrees=True),
@@ -183,11 +189,13 @@ def test_agreement_is_held_against_that_of_production_with_itself(tmp_path: Path
         twin(fails(8, "candidate"), agrees=True),
         twin(differs(9), agrees=True, repeat=True),
         twin(lost(10), agrees=True),
+        not_called(an_exchange(11)),
+        not_called(lost(12)),
     ]
     evidence = a_log(tmp_path, a_twin_plan(), rows).gather()
     cell = evidence.cells[0]
-    assert (cell.low, cell.high) == (((-40, 3), (0, 3), (40, 2)), ((-40, 2), (0, 3), (40, 3)))
-    assert (cell.exchanges, cell.known, cell.production_good, cell.candidate_good) == (8, 7, 3, 3)
+    assert (cell.low, cell.high) == (((-40, 4), (0, 5), (40, 1)), ((-40, 2), (0, 3), (40, 5)))
+    assert (cell.exchanges, cell.lost, cell.known, cell.production_good, cell.candidate_good) == (10, 2, 6, 3, 2)
     assert evidence.twins == (9, 1)
     said = "1 of 9 second answers of production look like a cache's: they count for nothing"
     assert evidence.notes == (f"{said}, and the noise floor is that of the others",)

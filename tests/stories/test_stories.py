@@ -156,6 +156,7 @@ def moderated(mine, rng, days, *, noise=0.02, more_blocks=0.0):
             {
                 "segment_tier": np.where(rng.random(n) < 0.4, "paid", "free"),
                 **answers(labels(a, "block", "allow"), labels(b, "block", "allow")),
+                "twin_drawn": drawn,
                 "twin_outcome": outcome,
                 "twin_repeat": np.where(drawn, np.False_, None),
                 "output_label_twin_agree": agrees,

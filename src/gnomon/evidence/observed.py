@@ -30,7 +30,9 @@ def agreement(plan: Plan, gate: Gate, row: Facts) -> Terms:
     """-1 for each pair that does not agree. A failure agrees with nothing, not even with another failure.
 
     Against the twin: the candidate agrees with production, minus production agrees with itself. A unit is an exchange
-    whose twin was drawn; an answer that a cache repeated says nothing about production's own noise.
+    whose twin was drawn, lost ones and those whose twin could not be called too. Whether production would have agreed
+    with a twin that failed or was not called is unknown: a shadow that overloads production must not lower the bar. An
+    answer that a cache repeated says nothing about production's own noise.
     """
     a_failed, b_failed = row.failed
     output = output_of(plan, gate)
@@ -38,12 +40,17 @@ def agreement(plan: Plan, gate: Gate, row: Facts) -> Terms:
     if not gate.against_twin:
         return _observed(row, a_good=ALWAYS, b_good=agrees, paired=False)
     column = twin_column(output.name)
-    itself = ~a_failed & row.flag(
-        f"twin_agrees.{output.name}",
-        lambda row: (row.twin_outcome == "ok").fill_null(NEVER) & row[column].fill_null(NEVER),
+    itself = ~a_failed & row.flag(f"twin_agrees.{output.name}", lambda row: row[column].fill_null(NEVER))
+    unknown = ~a_failed & row.flag("twin_unknown", lambda row: (row.twin_outcome != "ok").fill_null(ALWAYS))
+    drawn = row.flag("twin_drawn", lambda row: row.twin_drawn.fill_null(NEVER) & ~row.twin_repeat.fill_null(NEVER))
+    return Terms(
+        counts=drawn,
+        low=ibis.cases((row.lost, -1), else_=whole(agrees) - whole(itself | unknown)),
+        high=ibis.cases((row.lost, 1), else_=whole(agrees) - whole(itself & ~unknown)),
+        known=~row.lost & ~unknown,
+        production=itself,
+        candidate=agrees,
     )
-    drawn = row.flag("twin", lambda row: row.twin_outcome.notnull() & ~row.twin_repeat.fill_null(NEVER))
-    return _observed(row, a_good=itself, b_good=agrees, counts=drawn)
 
 
 def share(plan: Plan, gate: Gate, row: Facts) -> Terms:
