@@ -106,14 +106,7 @@ def test_why_there_is_no_estimate_targets_noise_and_attempts_are_in_the_comment(
     for sentence in (
         "latency:p50 overall: No estimate: the candidate starts more than 1 s after production in 3.2 % of the pairs",
         "precision:fraud overall: No interval: an interval of two ratios is not made.",
-<<<<<<< HEAD
         "Noise floor of label: production agrees with its own twin on 99.0 % of 400 pairs, the candidate",
-=======
-        (
-            "Noise floor of label: production agrees with its own twin on 99.0 % of 400 pairs, the candidate with production on "
-            "95.2 %."
-        ),
->>>>>>> main
         "Attempt 2 against this production on these routes; shared over all attempts, alpha would be 0.76 % here",
         "Targets (soft: reported, never blocking)",
     ):
