@@ -60,16 +60,24 @@ def spark() -> Iterator[Any]:
     session.stop()
 
 
+def connected(spark: Any) -> Any:
+    """An engine on the session, which outlives the look."""
+    connection = ibis.pyspark.connect(spark)
+    connection.disconnect = lambda: None
+    return connection
+
+
 def gate_of(kind: Any, form: Any = "no_worse_than", **fields: Any) -> Gate:
     named = a_gate(kind, form, where=WHERE)
-    return structs.replace(named, **{"id": f"{kind}-{form}", "output": "label"} | fields)
+    gate = structs.replace(named, **{"id": f"{kind}-{form}", "output": "label"} | fields)
+    return structs.replace(gate, tests=tuple(structs.replace(test, gate=gate.id) for test in gate.tests))
 
 
 def every_kind() -> list[Gate]:
     return [
         gate_of("accuracy"),
         gate_of("agreement", "at_least"),
-        gate_of("agreement", against_twin=True),
+        gate_of("agreement", against_twin=True, id="noise"),
         gate_of("share", "not_above", label=FRAUD),
         gate_of("share", "not_below", label=FRAUD),
         gate_of("error_rate", output=None),
@@ -192,7 +200,7 @@ def test_two_engines_count_the_same(
     log.flush(watermark=85, time=86, paired=60, expired=4, received=70, open=2)
 
     here = log.gather(as_of=60)
-    there = log.gather(as_of=60, connect=lambda: ibis.pyspark.connect(spark))
+    there = log.gather(as_of=60, connect=lambda: connected(spark))
 
     assert sum(cell.units for cell in here.cells) > 100
     for one, other in zip(here.cells, there.cells, strict=True):
@@ -205,6 +213,6 @@ def test_a_table_that_is_not_there_yet_is_empty_on_both(tmp_path: Path, spark: A
     log = TrialLog(tmp_path, plan)
     log.append("comparisons", [an_exchange(1)])
     log.flush(watermark=2, paired=1)
-    here, there = log.gather(), log.gather(connect=lambda: ibis.pyspark.connect(spark))
+    here, there = log.gather(), log.gather(connect=lambda: connected(spark))
     assert here == there
     assert here.cells[5].low == ((0, 1),)

@@ -121,7 +121,7 @@ class Facts:
         """Whether production failed, and whether the candidate did."""
         return (
             self.flag("a_failed", lambda row: row.production_outcome != "ok"),
-            self.flag("b_failed", lambda row: row.candidate_outcome.fill_null("absent") != "ok"),
+            self.flag("b_failed", lambda row: ~(row.candidate_outcome == "ok").fill_null(NEVER)),
         )
 
     def overdue(self, plan: Plan) -> Expr:
