@@ -57,7 +57,7 @@ Gate = Callable[[Latencies, NDArray[np.int64], NDArray[np.int64]], Flags]
 """Edges, counts [trial, 4, edge] and pairs of each trial to which trials pass."""
 
 
-def ends(pairs: Pairs, looks: int, bound: float, *gates: Gate) -> list[Floats]:
+def ends(pairs: Pairs, looks: int, bound: float, *gates: Gate, step: int = STEP) -> list[Floats]:
     """The pairs after which each trial first passes each gate; infinite where it never does."""
     found: list[Floats] = []
     counts: NDArray[np.int64] | None = None
@@ -74,7 +74,7 @@ def ends(pairs: Pairs, looks: int, bound: float, *gates: Gate) -> list[Floats]:
             open_ = np.flatnonzero(np.isinf(ended))
             if open_.size:
                 passes = gate(EDGES[part], counts[open_, :, part], kept[open_])
-                ended[open_[passes]] = look * STEP
+                ended[open_[passes]] = look * step
         if all(np.isfinite(ended).all() for ended in found):
             break
     return found
@@ -132,11 +132,11 @@ def microseconds(logarithms: Floats) -> Latencies:
     return np.rint(SCALE * np.exp(logarithms)).astype(np.int64)
 
 
-def lognormal(rng: np.random.Generator, trials: int, true: float) -> Pairs:
+def lognormal(rng: np.random.Generator, trials: int, true: float, step: int = STEP) -> Pairs:
     """Half of the (log) variance is the request's, the same for both arms."""
 
     def draw(_: int) -> tuple[Latencies, Latencies]:
-        request, a, b = rng.normal(scale=0.4, size=(3, trials, STEP))
+        request, a, b = rng.normal(scale=0.4, size=(3, trials, step))
         return microseconds(request + a), microseconds(request + b + math.log(true))
 
     return draw

@@ -1,9 +1,11 @@
 """Whether the planner's units for 50, 80 and 90 % power are those that simulated trials need (B19)."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from accuracy import LOOKS_IN_N80, draws_every
+from latency import PLANNED, Q, ends, gate_of, lognormal
 from table import ALPHA, Floats, Row, at_most
 from trials import THREE, Rule, chances, e_values, first, promotes, quantile
 
@@ -68,3 +70,13 @@ def b19_reject(rng: np.random.Generator, tests: int) -> list[Row]:
     )
     name = f"rejection at -0.06, delta 0.02, one of {tests} tests"
     return [at_most("B19", name, apart(predicted, ends), 0.1)]
+
+
+def ratio(rng: np.random.Generator, true: float, bound: float) -> list[Row]:
+    """Pairs for a bound on the ratio of P99s; latencies as in B8, a look every 250 pairs."""
+    step, sigma = 250, 0.4 * math.sqrt(2)
+    predicted = [
+        gs.ratio_units(bound, true, sigma, Q, ALPHA, power, planned_n=PLANNED, correlation=0.5) for power in POWERS
+    ]
+    (passed,) = ends(lognormal(rng, 600, true, step), 3 * predicted[1] // step, bound, gate_of(bound), step=step)
+    return [at_most("ratio", f"P99 {true:g} x production, bound {bound:g}", apart(predicted, passed), 0.2)]

@@ -8,7 +8,7 @@ import numpy as np
 from accuracy import b1, b2, b3, b18, b18_noise
 from latency import b8_coverage, b8_null, b8_soon, b9
 from order import b12, b14, b14_equal
-from planner import b19, b19_rate, b19_ratio, b19_reject
+from planner import b19, b19_rate, b19_ratio, b19_reject, ratio
 from product import reject, reject_soon, speed, unit
 from rates import b7, b7_ratio
 from segments import b4, b5, b5_hybrid, b5_hybrid_null, b6
@@ -99,6 +99,7 @@ CASES: Final[Mapping[str, tuple[Case, ...]]] = {
         partial(b19_reject, tests=1),
         partial(b19_reject, tests=20),
     ),
+    "ratio": tuple(partial(ratio, true=true, bound=bound) for true, bound in ((1.0, 1.25), (1.1, 1.25), (1.0, 1.10))),
     "unit": (unit,),
     "weight": (
         partial(oversampled, name="better", tilt=0.03),
