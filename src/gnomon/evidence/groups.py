@@ -376,30 +376,31 @@ class _Counting:
         labels = self._names(segment)
         ends = np.array([frontiers.get((index, segment, each), self._end_us) for each in range(max(labels) + 1)])
         mine = groups.states[index] > 0
+        if not mine.any():
+            return {}
         value, slot = _at(groups, segment)[mine], groups.slot[mine]
         ready = slot <= np.searchsorted(slots, ends)[value]
         closes = np.array([self._closed(int(end)) for end in ends])
         closed = slot <= np.searchsorted(slots, closes)[value]
-        keys = np.stack(
-            [value, groups.rate[mine], groups.lost[mine], groups.states[index][mine], ready, closed & ready], axis=1
-        ).astype(np.int64)
-        unique, inverse = np.unique(keys, axis=0, return_inverse=True)
-        counts = np.bincount(inverse.reshape(-1), weights=groups.count[mine], minlength=len(unique))
+        rates, rate = np.unique(groups.rate[mine], return_inverse=True)
+        states, state = np.unique(groups.states[index][mine], return_inverse=True)
+        shape = (len(ends), len(rates), 2, len(states), 2, 2)
+        key = np.ravel_multi_index(
+            (value, rate, groups.lost[mine], state, ready.astype(np.int64), (closed & ready).astype(np.int64)), shape
+        )
+        counts = np.bincount(key, weights=groups.count[mine], minlength=prod(shape))
+        filled = np.flatnonzero(counts)
         found: dict[str, Tally] = {}
-        read: dict[int, dict[str, Any]] = {}
-        for (place, rate, gone, state, is_ready, is_closed), units in zip(
-            unique.tolist(), counts.tolist(), strict=True
-        ):
-            if place not in labels:
+        read = [self._read(index, int(each)) for each in states]
+        places = zip(*np.unravel_index(filled, shape), counts[filled], strict=True)
+        for place, at_rate, gone, at_state, is_ready, is_closed, units in places:
+            if int(place) not in labels:
                 continue
-            number = int(units)
-            if state not in read:
-                read[state] = self._read(index, state)
-            parts = read[state]
+            number, parts = int(units), read[at_state]
             row = {name: part * number if name in _FLAGS else part for name, part in parts.items()}
-            row |= {"units": number, "exchanges": number, "lost": gone * number, "rate": rate}
+            row |= {"units": number, "exchanges": number, "lost": int(gone) * number, "rate": int(rates[at_rate])}
             row |= {"ready": bool(is_ready), "closed": bool(is_closed)}
-            found.setdefault(labels[place], Tally(int(ends[place]))).add(row)
+            found.setdefault(labels[int(place)], Tally(int(ends[place]))).add(row)
         return found
 
 
