@@ -185,7 +185,7 @@ def test_two_engines_count_the_same(
     ):  # kinds that weigh in it: two bits, a real number, production's own, one that truth restricts
         gates = [gate for gate in gates if gate.kind in {"accuracy", "share", "cost", "precision"}]
     if "unit" in changes:  # each gate and segment is a query of its own there: the kinds that differ in it
-        gates = [gate for gate in gates if gate.kind in {"accuracy", "precision", "numeric", "custom"}]
+        gates = [gate for gate in gates if gate.kind in {"accuracy", "precision", "custom"}]
         gates = [structs.replace(gate, tests=gate.tests[:2]) for gate in gates]
     plan = a_plan_of(gates, duration=Duration(cycle_us=cycle, deadline_us=200 * SECOND), **changes)
     if seed == 2:
@@ -202,7 +202,7 @@ def test_two_engines_count_the_same(
     here = log.gather(as_of=60)
     there = log.gather(as_of=60, connect=lambda: connected(spark))
 
-    assert sum(cell.units for cell in here.cells) > 100
+    assert all(cell.units > 3 for cell in here.cells if cell.segment == OVERALL)
     for one, other in zip(here.cells, there.cells, strict=True):
         assert one == other, (one.gate, one.segment, one.value)
     assert msgspec.to_builtins(here) == msgspec.to_builtins(there)
@@ -215,4 +215,4 @@ def test_a_table_that_is_not_there_yet_is_empty_on_both(tmp_path: Path, spark: A
     log.flush(watermark=2, paired=1)
     here, there = log.gather(), log.gather(connect=lambda: connected(spark))
     assert here == there
-    assert here.cells[5].low == ((0, 1),)
+    assert next(cell for cell in here.cells if cell.gate == "error_rate-no_worse_than").low == ((0, 1),)

@@ -102,14 +102,25 @@ def test_a_verdict_from_before_verifies_and_the_next_look_counts_the_same(served
 
     pipeline.verify(served.settings, served.state, served.trial, first)
     after = pipeline.look(served.settings, served.state, served.trial)
-    assert (after.digest, after.rows, after.ledger, after.tests) == (
-        before.digest,
-        before.rows,
-        before.ledger,
-        before.tests,
-    )
+    assert (after.rows, after.ledger, after.tests) == (before.rows, before.ledger, before.tests)
+    assert after.digest != before.digest  # of other files
     assert [(row.state, row.count) for row in read.ledger(served.url)] == [("paired", 10), ("seen", 10)]
     assert upkeep(served.config(), now_us=later) == ({}, [])
+
+
+def test_a_verdict_whose_digest_is_over_rows_verifies_before_and_after_upkeep(served):
+    """As earlier programs made them."""
+    served.flush(10)
+    snapshot = read.snapshot(served.url)
+    old = pipeline._judge(served.trial, snapshot, (), as_of_us=clock.now_us(), program="0.2", attempt=1, digest="rows")
+    assert len(old.digest) == 64
+    served.state.save_verdict(served.trial.id, old, now_us=clock.now_us(), actor="ada")
+    pipeline.verify(served.settings, served.state, served.trial, old)
+    assert upkeep(served.config(), now_us=clock.now_us() + HOUR)[1] == []
+    pipeline.verify(served.settings, served.state, served.trial, old)
+    altered = msgspec.structs.replace(old, digest="0" * 64)
+    with pytest.raises(IntegrityError, match=f"digest: '{'0' * 64}', '{old.digest}'"):
+        pipeline.verify(served.settings, served.state, served.trial, altered)
 
 
 def test_a_verdict_of_an_earlier_program_verifies_and_a_file_that_it_lost_is_noticed(served):

@@ -2,10 +2,12 @@
 
 import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import ibis
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 if TYPE_CHECKING:
     from gnomon.log.read import Snapshot
@@ -31,9 +33,8 @@ class Engine:
         self._log = log
         self.connection = connect()
         self._kept = 0
-        self._spill: tempfile.TemporaryDirectory[str] | None = None
+        self._spill = tempfile.TemporaryDirectory(prefix="gnomon-look-")
         if self.in_process:
-            self._spill = tempfile.TemporaryDirectory(prefix="gnomon-look-")
             self.connection.raw_sql(f"SET temp_directory = '{self._spill.name}'")
 
     @property
@@ -46,8 +47,9 @@ class Engine:
         files = self._log.files(name)
         if not files and self.in_process:
             return self.connection.create_table(name, schema=ibis.Schema.from_pyarrow(schema))
-        if not files:
-            return ibis.memtable(schema.empty_table())
+        if not files:  # not every engine keeps what is built on a table of this process
+            files = [str(Path(self._spill.name) / f"{name}.parquet")]
+            pq.write_table(schema.empty_table(), files[0])
         if self.in_process:
             return self.connection.read_parquet(files, table_name=name)
         parts = [self.connection.read_parquet(file, table_name=f"{name}_{place}") for place, file in enumerate(files)]
@@ -63,8 +65,7 @@ class Engine:
     def close(self) -> None:
         """Give back what the engine holds."""
         self.connection.disconnect()
-        if self._spill is not None:
-            self._spill.cleanup()
+        self._spill.cleanup()
 
 
 def fetched(table: Expr) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ declared, by the place of the row's time between the frontiers. D is put on the 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
 from math import prod
@@ -230,6 +231,14 @@ class _Counting:
 
     def over(self, table: Expr) -> Counted:
         kept = self._engine.keep(self._coded(table))
+        with ThreadPoolExecutor(1) as beside:  # while the engine groups
+            doubtful = beside.submit(_repeated, self._hashes(kept))
+            sampled, tallies = self._counts(kept)
+        return Counted(sampled, tallies, doubtful=doubtful.result())
+
+    def _counts(
+        self, kept: Expr
+    ) -> tuple[dict[str, dict[str, tuple[int, int]]], dict[tuple[int, str], dict[str, Tally]]]:
         late = {index for index, gate in enumerate(self._plan.judged) if gate.needs_truth}
         found = {batch: self._grouped(kept, batch, []) for batch in self._batches if late & set(batch.gates)}
         frontiers = self._frontiers(found.values())
@@ -246,7 +255,7 @@ class _Counting:
         for segment in (OVERALL, *self._segments):
             groups = next(one for one in every if segment == OVERALL or segment in one.batch.segments)
             sampled[segment] = self._sampled(groups, segment)
-        return Counted(sampled, parts, doubtful=self._doubtful(kept))
+        return sampled, parts
 
     def _cells_of(self, batch: _Batch) -> Iterator[tuple[int, str]]:
         """The gates of a batch, and of their segments those that are in it."""
@@ -285,12 +294,8 @@ class _Counting:
         flags = {_EVIDENCE: table.state.isin(rows.COUNTED)} | self._facts.flags
         return table.select(**columns, **self._layout.coded(flags, self._facts.numbers, places))
 
-    def _doubtful(self, kept: Expr) -> bool:
-        """Whether two hashes of ids are the same. Where all differ, so do the ids."""
-        if not self._engine.in_process:
-            return True
-        hashes = np.sort(kept.select("hash").to_pyarrow()["hash"].to_numpy())
-        return bool((hashes[1:] == hashes[:-1]).any())
+    def _hashes(self, kept: Expr) -> Any:  # noqa: ANN401  an array, or None
+        return kept.select("hash").to_pyarrow()["hash"].to_numpy() if self._engine.in_process else None
 
     # the groups ----------------------------------------------------------------------------------------------------
 
@@ -376,31 +381,40 @@ class _Counting:
         labels = self._names(segment)
         ends = np.array([frontiers.get((index, segment, each), self._end_us) for each in range(max(labels) + 1)])
         mine = groups.states[index] > 0
+        if not mine.any():
+            return {}
         value, slot = _at(groups, segment)[mine], groups.slot[mine]
         ready = slot <= np.searchsorted(slots, ends)[value]
         closes = np.array([self._closed(int(end)) for end in ends])
         closed = slot <= np.searchsorted(slots, closes)[value]
-        keys = np.stack(
-            [value, groups.rate[mine], groups.lost[mine], groups.states[index][mine], ready, closed & ready], axis=1
-        ).astype(np.int64)
-        unique, inverse = np.unique(keys, axis=0, return_inverse=True)
-        counts = np.bincount(inverse.reshape(-1), weights=groups.count[mine], minlength=len(unique))
+        rates, rate = np.unique(groups.rate[mine], return_inverse=True)
+        states, state = np.unique(groups.states[index][mine], return_inverse=True)
+        shape = (len(ends), len(rates), 2, len(states), 2, 2)
+        key = np.ravel_multi_index(
+            (value, rate, groups.lost[mine], state, ready.astype(np.int64), (closed & ready).astype(np.int64)), shape
+        )
+        counts = np.bincount(key, weights=groups.count[mine], minlength=prod(shape))
+        filled = np.flatnonzero(counts)
         found: dict[str, Tally] = {}
-        read: dict[int, dict[str, Any]] = {}
-        for (place, rate, gone, state, is_ready, is_closed), units in zip(
-            unique.tolist(), counts.tolist(), strict=True
-        ):
-            if place not in labels:
+        read = [self._read(index, int(each)) for each in states]
+        places = zip(*np.unravel_index(filled, shape), counts[filled], strict=True)
+        for place, at_rate, gone, at_state, is_ready, is_closed, units in places:
+            if int(place) not in labels:
                 continue
-            number = int(units)
-            if state not in read:
-                read[state] = self._read(index, state)
-            parts = read[state]
+            number, parts = int(units), read[at_state]
             row = {name: part * number if name in _FLAGS else part for name, part in parts.items()}
-            row |= {"units": number, "exchanges": number, "lost": gone * number, "rate": rate}
+            row |= {"units": number, "exchanges": number, "lost": int(gone) * number, "rate": int(rates[at_rate])}
             row |= {"ready": bool(is_ready), "closed": bool(is_closed)}
-            found.setdefault(labels[place], Tally(int(ends[place]))).add(row)
+            found.setdefault(labels[int(place)], Tally(int(ends[place]))).add(row)
         return found
+
+
+def _repeated(hashes: npt.NDArray[np.uint64] | None) -> bool:
+    """Whether two hashes of ids are the same, or are not known. Where all differ, so do the ids."""
+    if hashes is None:
+        return True
+    ascending = np.sort(hashes)
+    return bool((ascending[1:] == ascending[:-1]).any())
 
 
 def _tested_values(plan: Plan, segment: str) -> tuple[str, ...]:

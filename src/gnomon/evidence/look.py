@@ -1,6 +1,7 @@
 """One look: pinned tables in, the evidence of every test out."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -45,10 +46,10 @@ def gather(
     themselves. With `digest="rows"` it is the record that earlier programs gave: a verdict of theirs is verified by it.
     `connect` opens the engine: any Ibis backend that reads Parquet gives the same.
     """
-    with closing(Engine(log, connect)) as engine:
-        return _Look(plan, engine, first_epoch, as_of_us, started_us, earlier=digest == "rows").evidence(
-            log, identities, digest
-        )
+    with closing(Engine(log, connect)) as engine, ThreadPoolExecutor(1) as beside:
+        of_files = beside.submit(digests.of_files, log) if digest == "files" else None
+        look = _Look(plan, engine, first_epoch, as_of_us, started_us, earlier=of_files is None)
+        return look.evidence(log, identities, of_files)
 
 
 def catches_all(plan: Plan, segment: str, value: str) -> bool:
@@ -70,7 +71,7 @@ class _Look:
     watermark_us: int = 0
     end_us: int = 0
 
-    def evidence(self, log: "Snapshot", identities: tuple[Reading, ...], digest: Digest) -> Evidence:
+    def evidence(self, log: "Snapshot", identities: tuple[Reading, ...], of_files: Future[str] | None) -> Evidence:
         plan = self.plan
         table_of_ledger = self.engine.table("ledger", tables.LEDGER)
         deadline_us = plan.duration.deadline_us
@@ -105,7 +106,7 @@ class _Look:
             watermark_us=self.watermark_us,
             versions=dict(log.versions),
             rows={"comparisons": counted, "ledger": ledger.rows, "truths": truths_read},
-            digest=integrity.row_digest(read) if digest == "rows" else digests.of_files(log),
+            digest=integrity.row_digest(read) if of_files is None else of_files.result(),
             cells=found,
             lost_share_ppm={name: lost * 1_000_000 // of if of else 0 for name, (lost, of) in shares.items()},
             sampled=shares,
