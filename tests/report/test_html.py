@@ -178,6 +178,15 @@ def test_the_ledger_is_summed_in_words():
     assert "10 apart. The ledger does NOT add up." in Page(report.html(apart)).text
 
 
+def test_what_the_runner_ended_after_the_gateways_were_read_is_no_contradiction():
+    found = {"seen": 4_730, "shed:off_slice": 100, "handed_over": 4_628, "received": 4_647, "paired": 4_631, "open": 0}
+    summed = words.ledger_sum(found)
+    assert summed["adds_up"] == "yes"
+    assert "4,730 requests seen: all ended, and of 17 more requests that came since, 1 ended." in summed["sentence"]
+    assert words.ledger_sum(found | {"paired": 4_648})["adds_up"] == "no"
+    assert words.ledger_sum(found | {"received": 4_630})["adds_up"] == "no"
+
+
 def test_anomalies_stand_before_the_numbers():
     text = page("invalid").text
 
