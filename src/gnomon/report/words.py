@@ -261,7 +261,7 @@ def ledger_sum(ledger: dict[str, int]) -> dict[str, str]:
     if ended + still_open == seen:
         return {"adds_up": "yes", "sentence": f"{counted(seen, 'request')} seen: {parts}. The ledger adds up."}
     gap = abs(ended + still_open - seen)
-    # Under load the runner writes its counts a moment after it has read the gateways': it may have ended what came since.
+    # Under load the runner writes its counts a moment after it read the gateways': it may have ended what came since.
     there = sum(n for state, n in ledger.items() if state in GATEWAY_STATES)
     since = ledger.get("received", 0) - (seen - there)
     if ended > seen and gap <= since and ended - there <= ledger.get("received", 0):
