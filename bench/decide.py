@@ -17,7 +17,7 @@ its `exchanges` are filled with bodies: memory and bytes read.
 
 import argparse
 import json
-import resource
+import os
 import subprocess
 import sys
 import tempfile
@@ -268,7 +268,7 @@ def look(folder: Path, *, ratio: bool = False) -> dict[str, Any]:
         "evidence_seconds": gathered - begun,
         "cpu_seconds": cpu,
         "verdict": verdict,
-        "mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "mib": meter.memory_mib(os.getpid(), "VmHWM"),
         "read_mib": (bytes_read() - before) / 2**20,
         "rows": evidence.rows["comparisons"],
         "cells": len(evidence.cells),
@@ -335,7 +335,7 @@ def obvious(folder: Path) -> dict[str, Any]:
     done = time.perf_counter()
     return {
         "seconds": done - begun,
-        "mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "mib": meter.memory_mib(os.getpid(), "VmHWM"),
         "tests": len(statistics),
         "ratio": slow[1] / slow[0],
         "counted": found,
