@@ -107,8 +107,11 @@ def _ticks(low: float, high: float) -> list[float]:
 
 
 def _clock(times: Sequence[float]) -> str:
-    """How a time is written: with hours where the looks lie within some days."""
-    return "%b %d" if times[-1] - times[0] > 5 * 24 * _HOUR_US / 1e3 else "%b %d %H:%M"
+    """How a time is written: with hours where the looks lie within some days, with seconds within some minutes."""
+    hours = (times[-1] - times[0]) / (_HOUR_US / 1e3)
+    if hours > 5 * 24:
+        return "%b %d"
+    return "%b %d %H:%M" if hours > 0.25 else "%H:%M:%S"
 
 
 def name(track: Track) -> str:
