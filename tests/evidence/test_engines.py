@@ -138,8 +138,9 @@ def exchanges(rng: random.Random, plan: Plan, count: int) -> list[dict[str, Any]
             a, b = (row[f"output_{name}_{arm}"] for arm in ("production", "candidate"))
             row[f"output_{name}_agree"] = None if a is None or b is None else a == b
         drawn = rng.random() < 0.6
-        row["twin_outcome"] = rng.choice(["ok", "ok", "5xx"]) if drawn else None
-        row["twin_repeat"] = rng.random() < 0.2 if drawn else None
+        row["twin_drawn"] = drawn
+        row["twin_outcome"] = rng.choice(["ok", "ok", "5xx", None]) if drawn else None
+        row["twin_repeat"] = rng.random() < 0.2 if row["twin_outcome"] else None
         for name in ("label", "score"):
             row[f"output_{name}_twin_agree"] = rng.random() < 0.8 if row["twin_outcome"] == "ok" else None
         row["custom_0"] = rng.choice([0.25, -0.013, 3.0, float("nan"), float("inf"), None])
