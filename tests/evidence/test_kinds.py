@@ -489,6 +489,17 @@ def test_a_cluster_averages_what_of_it_is_a_unit(tmp_path: Path) -> None:
     assert (cell.low, cell.high) == (((-20, 1),), ((-20, 1),))
 
 
+def test_productions_precision_of_a_batch_is_rounded_against_the_claim(tmp_path: Path) -> None:
+    """Of three flags of either arm one is wrong: best for production is -13 of 40 steps, best for the candidate too."""
+    rows = batch(1, *(said(1, FRAUD, FRAUD, truth_key=f'"{place}"') for place in range(3)))
+    plan = a_batch_plan(gate_of("precision", label=FRAUD))
+    plan = structs.replace(plan, truth=Truth(key=Selector(where="body", name="/id"), expected_within_us=LATE * SECOND))
+    truths = [a_truth(f'"{place}"', FINE if place == 0 else FRAUD) for place in range(3)]
+    cell = cell_of(tmp_path, plan, rows, truths)
+    assert (cell.low, cell.reference_low) == (((-14, 1),), ((-13, 1),))
+    assert (cell.high, cell.reference_high) == (((-13, 1),), ((-14, 1),))
+
+
 def test_an_instance_that_is_there_twice_is_an_anomaly(tmp_path: Path) -> None:
     log = a_log(tmp_path, a_batch_plan(a_gate("error_rate")), batch(1, an_exchange(1), an_exchange(1)))
     assert log.gather().anomalies == ()

@@ -18,6 +18,8 @@ from gnomon.records.plan import OVERALL, Plan
 Expr = Any
 
 _SIDES = ("low", "high", "reference_low", "reference_high")
+_UP = frozenset({"high", "reference_low"})
+"""Sides whose means are rounded up: production's is best for production where the candidate is to be promoted."""
 
 
 def sampled(table: Expr, segment: str) -> dict[str, tuple[int, int]]:
@@ -84,7 +86,7 @@ def _together(rows: Expr, sides: tuple[str, ...], *, step: int, grid: int) -> Ex
         rate=ibis._.rate.min(), exchanges=_count("first"), lost=both.cast("int64").sum(), **sums, **counts, **flags
     )
     return units.mutate(
-        **{side: _mean(units[f"total_{side}"] * step, units[f"n_{side}"], grid, up="high" in side) for side in sides}
+        **{side: _mean(units[f"total_{side}"] * step, units[f"n_{side}"], grid, up=side in _UP) for side in sides}
     )
 
 
