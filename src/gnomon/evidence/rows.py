@@ -76,7 +76,8 @@ def first(plan: Plan, table: Expr) -> Expr:
 def with_unit(plan: Plan, table: Expr) -> Expr:
     """Adds `counted` and `ready_us`, and `unit` where rows are not units of their own.
 
-    A unit may be read once everything before `ready_us` is settled.
+    A unit may be read once `ready_us` is over: from then on nothing is added to it. Where rows are units, one may be
+    read once everything before it is settled.
 
     An exchange is a unit of its own, with all its instances, or one part of its cluster. A cluster ends at the first
     pause longer than `closes_after`; what comes after the pause would depend on it and is not counted.
