@@ -131,6 +131,8 @@ def judged(plan: Plan, table: Expr, row: Facts, each: Sequence[Terms]) -> Expr:
             f"g{index}_candidate": found.known & found.candidate,
             f"g{index}_truths": found.came,
         }
+        if found.unsure is not None:
+            columns[f"g{index}_unsure"] = found.unsure
         if found.reference_low is not None:
             columns |= {
                 f"g{index}_reference_low": found.reference_low,

@@ -52,7 +52,7 @@ def _of_cells(table: Expr, index: int, segment: str, sides: tuple[str, ...]) -> 
     """What is counted, with the gate's view of what belongs to it; of the rest only when it came and its unit."""
     mine = f"g{index}_"
     belongs = table[f"{mine}counts"]
-    flags = [name for name in ("waits", *SUMS) if f"{mine}{name}" in table.columns]
+    flags = [name for name in ("waits", "unsure", *SUMS) if f"{mine}{name}" in table.columns]
     columns = {name: ibis.cases((belongs, table[f"{mine}{name}"]), else_=NO_UNIT) for name in sides}
     columns |= {name: belongs & table[f"{mine}{name}"] for name in flags}
     columns |= {"belongs": belongs, "first": belongs & table["first"], "value": _value(table, segment)}
@@ -92,6 +92,8 @@ def _together(rows: Expr, sides: tuple[str, ...], *, step: int, grid: int) -> Ex
     """
     sums = {f"total_{side}": ibis._[side].sum().fill_null(0) for side in sides}
     counts = {f"n_{side}": ibis._[side].count() for side in sides}
+    if "unsure" in rows.columns:
+        counts["unsure"] = _count("unsure")
     both = ibis._.lost & ibis._["first"]
     flags = {name: _count(name) for name in ("waits", "belongs", *SUMS) if name not in {"exchanges", "lost"}}
     units = rows.group_by(["value", "unit"]).agg(
@@ -104,9 +106,21 @@ def _together(rows: Expr, sides: tuple[str, ...], *, step: int, grid: int) -> Ex
         **counts,
         **flags,
     )
+    if "unsure" in units.columns:
+        units = units.mutate(n_low=_with_unsure(units), n_high=_without_unsure(units))
     return units.mutate(
         **{side: _mean(units[f"total_{side}"] * step, units[f"n_{side}"], grid, up=side in _UP) for side in sides}
     )
+
+
+def _with_unsure(units: Expr) -> Expr:
+    """Over how many the low mean goes: none of the unsure is in `n_low`, and each lowers a mean over 0."""
+    return units.n_low + ibis.cases((units.total_low > 0, units.unsure), else_=0)
+
+
+def _without_unsure(units: Expr) -> Expr:
+    """Over how many the high mean goes: each of the unsure is in `n_high`, and lowers a mean over 0."""
+    return units.n_high - ibis.cases((units.total_high > 0, units.unsure), else_=0)
 
 
 def _mean(total: Expr, n: Expr, grid: int, *, up: bool) -> Expr:
