@@ -200,6 +200,18 @@ def test_what_comes_after_a_cluster_closed_is_not_counted(tmp_path: Path) -> Non
     log = a_log(tmp_path, a_plan(a_gate("error_rate"), unit=SESSIONS), rows, watermark=50)
     cell = log.gather().cells[0]
     assert (cell.low, cell.exchanges, cell.seen, cell.waiting) == (((0, 2),), 2, 3, 0)
+    assert cell.left_out == 1
+
+
+def test_what_is_left_out_is_counted_in_each_segment(tmp_path: Path) -> None:
+    rows = [an_exchange(n, cluster="s") for n in (1, 12)] + [an_exchange(15, cluster="s", segment_source="news")]
+    plan = a_plan(a_gate("error_rate", where=EVERYWHERE), unit=SESSIONS)
+    cells = by_cell(a_log(tmp_path, plan, rows, watermark=50).gather().cells)
+    assert {name: cell.left_out for name, cell in cells.items() if cell.left_out} == {
+        "overall": 2,
+        "source=tweets": 1,
+        "source=news": 1,
+    }
 
 
 def test_a_cluster_is_averaged_within_each_segment(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ declared, by the place of the row's time between the frontiers. D is put on the 
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from math import prod
 from typing import Any, Final
@@ -120,6 +120,8 @@ class Counted:
     """By gate and segment, then by value."""
     doubtful: bool = True
     """Two rows may be of one exchange: their ids have to be compared."""
+    left_out: dict[str, dict[str, int]] = field(default_factory=dict)
+    """By segment and value: exchanges that came after their cluster was closed."""
 
 
 def _builtin(text: str) -> int:

@@ -30,6 +30,13 @@ def sampled(table: Expr, segment: str) -> dict[str, tuple[int, int]]:
     return {row["value"]: (row["lost"], row["all"]) for row in rows}
 
 
+def left_out(table: Expr, segment: str) -> dict[str, int]:
+    """By the segment's value: exchanges that came after their cluster was closed."""
+    late = table.filter(table["first"] & ~table.counted)
+    cells = late.select(value=_value(late, segment)).group_by("value")
+    return {row["value"]: row["all"] for row in fetched(cells.agg(all=ibis._.count()))}
+
+
 def tallies(
     plan: Plan, table: Expr, index: int, segment: str, terms: Terms, *, started_us: int, end_us: int
 ) -> dict[str, Tally]:
