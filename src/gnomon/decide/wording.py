@@ -74,6 +74,7 @@ def _tail(cell: Cell) -> str:
             (cell.lost, "lost and counted as worst"),
             (cell.imputed, "without truth in time and counted as worst"),
             (cell.waiting, "waiting"),
+            (cell.left_out, "after their cluster was closed and not counted"),
         )
         if number
     ]

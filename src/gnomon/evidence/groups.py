@@ -8,7 +8,7 @@ declared, by the place of the row's time between the frontiers. D is put on the 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from math import prod
 from operator import or_
@@ -122,6 +122,8 @@ class Counted:
     """By gate and segment, then by value."""
     doubtful: bool = True
     """Two rows may be of one exchange: their ids have to be compared."""
+    left_out: dict[str, dict[str, int]] = field(default_factory=dict)
+    """By segment and value: exchanges that came after their cluster was closed."""
 
 
 def _builtin(text: str) -> int:

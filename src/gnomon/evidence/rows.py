@@ -82,7 +82,8 @@ def first(plan: Plan, table: Expr) -> Expr:
 def with_unit(plan: Plan, table: Expr) -> Expr:
     """Adds `counted` and `ready_us`, and `unit` where rows are not units of their own.
 
-    A unit may be read once everything before `ready_us` is settled.
+    A unit may be read once `ready_us` is over: from then on nothing is added to it. Where rows are units, one may be
+    read once everything before it is settled.
 
     An exchange is a unit of its own, with all its instances, or one part of its cluster. A cluster ends at the first
     pause longer than `closes_after`; what comes after the pause would depend on it and is not counted.
@@ -136,6 +137,8 @@ def judged(plan: Plan, table: Expr, row: Facts, each: Sequence[Terms]) -> Expr:
             f"g{index}_candidate": found.known & found.candidate,
             f"g{index}_truths": found.came,
         }
+        if found.unsure is not None:
+            columns[f"g{index}_unsure"] = found.unsure
         if found.reference_low is not None:
             columns |= {
                 f"g{index}_reference_low": found.reference_low,
