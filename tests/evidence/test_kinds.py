@@ -334,6 +334,35 @@ def test_a_limit_of_error_looks_at_the_candidate_alone(tmp_path: Path) -> None:
     assert (cell.low, cell.high) == (((-40, 2), (-28, 1), (-4, 1)), ((-40, 1), (-4, 1), (0, 2)))
 
 
+def test_numbers_within_the_tolerance_are_right_or_wrong_by_truth(tmp_path: Path) -> None:
+    """The tolerance is 1. Answers that agree can stand on either side of what is still right."""
+    rows = [
+        said(1, 10.9, 11.8, output_label_agree=True),  # truth 10: the candidate alone is wrong
+        said(2, 11.8, 10.9, output_label_agree=True),  # truth 10: production alone is
+        said(3, 10.1, 10.2, output_label_agree=True),  # truth 10: both right
+        said(4, 5.0, 5.5, output_label_agree=True),  # unknown: either may be right
+        said(5, 7.0, 7.0),  # the same number: no truth needed
+    ]
+    plan = number_plan(gate_of("accuracy"), tolerance=1.0, expected_within_us=SECOND)
+    truths = [truth(number, 10.0) for number in (1, 2, 3)]
+    cell = cell_of(tmp_path, plan, rows, truths)
+    assert cell.low == ((-40, 2), (0, 2), (40, 1))
+    assert cell.high == ((-40, 1), (0, 2), (40, 2))
+    assert (cell.imputed, cell.truths, cell.known) == (1, 3, 3)
+    waiting = cell_of(tmp_path / "later", number_plan(gate_of("accuracy"), tolerance=1.0), rows, truths)
+    assert (waiting.exchanges, waiting.waiting) == (3, 2)
+
+
+def test_a_document_whose_numbers_agree_within_the_tolerance_is_judged_by_truth(tmp_path: Path) -> None:
+    plan = a_document_plan()
+    outputs = tuple(structs.replace(each, tolerance=1.0 if each.name == "total" else 0.0) for each in plan.outputs)
+    row = document(1, ('"Ann"', '"Rome"', 10.9), ('"Ann"', '"Rome"', 11.8)) | {"output_total_agree": True}
+    truths = [{**truth(1, value), "output": name} for name, value in (("name", '"Ann"'), ("city", '"Rome"'))]
+    truths.append({**truth(1, 10.0), "output": "total"})
+    cell = cell_of(tmp_path, structs.replace(plan, outputs=outputs), [row], truths)
+    assert cell.low == cell.high == ((-40, 1),)
+
+
 def a_document_plan(**changes: Any) -> Plan:
     """Documents of three fields: a number and two texts."""
     names = {"name": "exact", "city": "exact", "total": "number"}

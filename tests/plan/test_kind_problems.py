@@ -82,13 +82,22 @@ def test_truth_for_disagreements_is_enough_for_accuracy_loss_and_field() -> None
     assert len(load.from_document(KINDS | {"gates": gates, "targets": [], "truth": truth}).gates) == 3
 
 
-def test_numbers_that_agree_within_a_tolerance_need_truth_too() -> None:
+@pytest.mark.parametrize(
+    "gate",
+    [
+        {"numeric": NOT_WORSE | {"of": "score", "scale": [0, 1]}},
+        {"accuracy": NOT_WORSE | {"of": "score"}},
+        {"field": NOT_WORSE | {"of": ["label", "score"]}},
+    ],
+    ids=lambda gate: next(iter(gate)),
+)
+def test_numbers_that_agree_within_a_tolerance_need_truth_too(gate: dict[str, Any]) -> None:
+    """Agreement within it does not make both right: one can be inside the tolerance of the truth and one outside."""
     output = KINDS["output"] | {"score": {"from": "body:/score", "compare": "number", "tolerance": 0.1}}
-    gate = {"numeric": NOT_WORSE | {"of": "score", "scale": [0, 1]}}
     truth = {"expected_within": "1d", "covers": "disagreements"}
     ((key, found, _),) = finding(gate, output=output, truth=truth)
     assert (key, found) == (
-        "gates[0].numeric",
+        f"gates[0].{next(iter(gate))}",
         "needs truth where the numbers differ within the tolerance, and truth.covers: disagreements has none there",
     )
 

@@ -44,7 +44,10 @@ def available(plan: Plan, row: Facts) -> Expr:
 
 
 def accuracy(plan: Plan, gate: Gate, row: Facts) -> Terms:
-    """Correct candidate minus correct production. A failed arm is wrong; equal answers need no truth."""
+    """Correct candidate minus correct production. A failed arm is wrong; the same answer twice needs no truth.
+
+    Answers that agree within a tolerance may be right and wrong: there truth decides, as where they differ.
+    """
     return _of_output(plan, output_of(plan, gate), row)
 
 
@@ -162,7 +165,7 @@ def numeric(plan: Plan, gate: Gate, row: Facts) -> Terms:
     if limited:
         tie = b_failed
     else:
-        same = row.flag(f"same.{gate.id}", partial(_same, gate, output))
+        same = row.flag(f"same_clipped.{gate.id}", partial(_same, gate, output))
         tie = (a_failed & b_failed) | (~a_failed & ~b_failed & same)
     answered = row.answered(output)
     a_right, b_right = row.right(output)
@@ -206,9 +209,9 @@ def _of_output(plan: Plan, output: Output, row: Facts) -> Terms:
 
 
 def _tie(output: Output, row: Facts) -> Expr:
-    """Both answers are alike, or neither is there: whatever truth says, D is 0."""
+    """Both answers are the same value, or neither is there: whatever truth says, D is 0."""
     a_failed, b_failed = row.failed
-    return (a_failed & b_failed) | (~a_failed & ~b_failed & row.agree(output))
+    return (a_failed & b_failed) | row.same(output)
 
 
 def _costs(gate: Gate, output: Output, row: Expr, column: str) -> tuple[Expr, Expr]:

@@ -131,8 +131,9 @@ def _truth(path: Path, claim: Criterion, shape: Shape) -> Iterator[Finding]:
             "and that has no truth then"
         )
         yield Finding(path, found, "get truth for agreements too and write covers: all, or use accuracy or loss")
-    output = shape.model.output.get(criteria.output_of(claim.said, shape.model) or "")
-    if claim.kind == "numeric" and output is not None and output.tolerance:
+        return
+    named = claim.said.of if isinstance(claim.said, FieldModel) else [criteria.output_of(claim.said, shape.model) or ""]
+    if any(shape.model.output[name].tolerance for name in named if name in shape.model.output):
         found = (
             "needs truth where the numbers differ within the tolerance, and truth.covers: disagreements has none there"
         )
