@@ -299,6 +299,21 @@ def test_a_loss_is_what_the_answers_cost(tmp_path: Path) -> None:
     assert cell.imputed == 2
 
 
+def test_a_failure_costs_the_most_where_an_unnamed_wrong_answer_costs_nothing(tmp_path: Path) -> None:
+    rows = [
+        said(1, FINE, None),  # right and free, against a failure
+        said(2, None, FINE),
+        said(3, FINE, '"?"'),  # free and wrong
+        said(4, FINE, None),  # unknown: production cost nothing, or as much as the failure
+        said(5, None, None),
+    ]
+    gate = gate_of("loss", costs=((FRAUD, FINE, 1_000_000),), cost_otherwise_ppm=0)
+    truths = [truth(number, FINE) for number in (1, 2, 3)]
+    cell = cell_of(tmp_path, a_plan(gate, expected_within_us=SECOND), rows, truths)
+    assert cell.low == ((-40, 2), (0, 2), (40, 1))
+    assert cell.high == ((-40, 1), (0, 3), (40, 1))
+
+
 def test_a_loss_between_two_steps_is_rounded_against_the_claim(tmp_path: Path) -> None:
     plan = a_plan(gate_of("loss", costs=((FRAUD, FINE, 1_000_000), (FINE, FRAUD, 130_000))))
     cell = cell_of(tmp_path, plan, [said(1, FINE, FRAUD)], [truth(1, FINE)])  # -5.2 steps

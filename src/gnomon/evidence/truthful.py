@@ -123,7 +123,7 @@ def precision(plan: Plan, gate: Gate, row: Facts) -> Terms:
 
 
 def loss(plan: Plan, gate: Gate, row: Facts) -> Terms:
-    """What production's answer cost minus what the candidate's cost, over the largest cost."""
+    """What production's answer cost minus what the candidate's cost, over the largest cost. A failed arm costs the largest."""
     output, scale = output_of(plan, gate), GRID * gate.steps
 
     def ends(row: Expr) -> tuple[Expr, Expr]:
@@ -227,10 +227,11 @@ def _costs(gate: Gate, output: Output, row: Expr, column: str) -> tuple[Expr, Ex
         possible = [*named.values(), named.get(said, 0), otherwise]
         least.append((says, min(possible)))
         most.append((says, max(possible)))
-    known = ibis.cases((has_failed, otherwise), *exact, (is_right(output, row, answer), 0), else_=otherwise)
+    # a call that failed is no answer: whatever the others cost, it must not be a way to be cheap
+    known = ibis.cases((has_failed, _PPM), *exact, (is_right(output, row, answer), 0), else_=otherwise)
     return (
-        ibis.cases((answered, known), (has_failed, otherwise), *least, else_=min(0, otherwise)),
-        ibis.cases((answered, known), (has_failed, otherwise), *most, else_=max(0, otherwise)),
+        ibis.cases((answered, known), (has_failed, _PPM), *least, else_=min(0, otherwise)),
+        ibis.cases((answered, known), (has_failed, _PPM), *most, else_=max(0, otherwise)),
     )
 
 
