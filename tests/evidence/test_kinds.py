@@ -152,9 +152,19 @@ def test_a_custom_number_is_taken_as_it_is_and_what_cannot_be_read_as_worst(tmp_
     rows = [an_exchange(place, custom_0=number) for place, number in enumerate(numbers, 1)]
     rows += [fails(8, "candidate"), fails(9, "production"), said(10, None, None), lost(11)]
     cell = cell_of(tmp_path, a_plan(gate), rows)
-    assert cell.low == ((-40, 6), (-1, 1), (0, 2), (20, 1), (40, 1))
-    assert cell.high == ((0, 3), (20, 1), (40, 7))
+    assert cell.low == ((-40, 8), (-1, 1), (20, 1), (40, 1))
+    assert cell.high == ((0, 1), (20, 1), (40, 9))
     assert cell.known == 3
+
+
+def test_a_custom_number_that_is_none_is_unknown_in_a_file_of_nothing_larger(tmp_path: Path) -> None:
+    """A file's statistics leave NaN out: every value of it is below any limit, as far as they say."""
+    gate = gate_of("custom", output=None, custom=Custom(function="mine:score", digest="0" * 64))
+    numbers = [0.5, math.nan, -0.5, math.nan]
+    cell = cell_of(tmp_path, a_plan(gate), [an_exchange(n, custom_0=x) for n, x in enumerate(numbers, 1)])
+    assert cell.low == ((-40, 2), (-20, 1), (20, 1))
+    assert cell.high == ((-20, 1), (20, 1), (40, 2))
+    assert cell.known == 2
 
 
 # the twin ----------------------------------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """D of the gates that need no truth: settled as soon as the exchange is in the log."""
 
 from collections.abc import Callable
-from typing import Final
 
 import ibis
 
@@ -22,8 +21,6 @@ from gnomon.evidence.terms import (
 from gnomon.log.tables import custom_column, output_columns, twin_column
 from gnomon.records.evidence import GRID
 from gnomon.records.plan import Gate, Plan
-
-_FINITE: Final = 1e300
 
 
 def agreement(plan: Plan, gate: Gate, row: Facts) -> Terms:
@@ -150,20 +147,18 @@ def cost(plan: Plan, gate: Gate, row: Facts) -> Terms:
 def custom(plan: Plan, gate: Gate, row: Facts) -> Terms:
     """What the user's function said of the pair. Null, NaN and infinite are unknown; what is outside is clipped.
 
-    Of a failed arm it is known that it cannot have been right: a tie is the most of a failed candidate, and the least
-    of a failed production.
+    The function decides what is better, so of a pair it gave no number for nothing is known, whichever arm failed.
     """
     column = custom_column(next(place for place, each in enumerate(plan.customs) if each.id == gate.id))
 
     def readable(row: Expr) -> Expr:
-        # true of no infinite number and of no NaN, whatever an engine takes NaN for; their own tests differ
-        return (row[column].abs() <= _FINITE).fill_null(NEVER)
+        # A finite number minus itself is 0, and NaN and the infinite give NaN. Not a comparison, nor `isnan`: an engine
+        # may answer both from a file's statistics, which leave NaN out
+        return ((row[column] - row[column]) == 0.0).fill_null(NEVER)
 
     def ends(row: Expr) -> tuple[Expr, Expr]:
-        a_failed, b_failed = Facts(row, as_of_us=0).failed
         value = (readable(row), row[column].clip(-1.0, 1.0))
-        low = ibis.cases(value, (b_failed & ~a_failed, -1.0), (a_failed, 0.0), else_=-1.0)
-        return low, ibis.cases(value, (b_failed, 0.0), else_=1.0)
+        return ibis.cases(value, else_=-1.0), ibis.cases(value, else_=1.0)
 
     known = ~row.lost & row.flag(f"readable.{column}", readable)
     return _real(gate, row, lambda row: ends(row)[0], lambda row: ends(row)[1], known=known)

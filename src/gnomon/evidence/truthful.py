@@ -123,7 +123,10 @@ def precision(plan: Plan, gate: Gate, row: Facts) -> Terms:
 
 
 def loss(plan: Plan, gate: Gate, row: Facts) -> Terms:
-    """What production's answer cost minus what the candidate's cost, over the largest cost. A failed arm costs the largest."""
+    """What production's answer cost minus what the candidate's cost, over the largest cost.
+
+    A failed arm costs the largest.
+    """
     output, scale = output_of(plan, gate), GRID * gate.steps
 
     def ends(row: Expr) -> tuple[Expr, Expr]:

@@ -151,7 +151,7 @@ class LossModel(ComparedModel):
     )
     otherwise: Number | None = Field(
         None,
-        description="Cost of every other wrong answer; the largest of `costs` if left out. A failed arm costs the largest always.",
+        description="Cost of every other wrong answer; the largest of `costs` if left out.",
         examples=[100],
     )
 
