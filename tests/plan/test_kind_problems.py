@@ -159,6 +159,20 @@ def test_all_of_the_load_or_a_declared_capacity_will_do(fork: dict[str, Any], ca
     assert load.from_document(KINDS | parts).gates[0].ratio == (6, 5)
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"unit": {"cluster": "body:/d", "closes_after": "1h"}},
+        {"unit": {"instances": "body:/instances"}} | {key: BATCH[key] for key in ("output", "truth")},
+    ],
+    ids=["clusters", "instances"],
+)
+def test_a_latency_ratio_counts_pairs_that_are_independent(parts: dict[str, Any]) -> None:
+    problems = problems_in(KINDS | {"gates": [RATIO], "targets": []} | parts)
+    found = "counts each pair, and unit makes several of them one: the pairs of one unit are not independent"
+    assert [problem.found for problem in problems if problem.key == "gates[0].latency.at_most"] == [found]
+
+
 def test_an_absolute_limit_needs_none_of_it() -> None:
     gate = {"latency": {"quantile": "99%", "at_most": "250ms", "where": "overall"}}
     parts = {"gates": [gate], "targets": [], "fork": {"mode": "async"}, "candidate": CANDIDATE}
@@ -478,6 +492,7 @@ def test_hybrid_takes_gates_of_two_and_three_cells(kind: str) -> None:
         ({"hybrid": {"overall": 4_999}}, "hybrid.overall", "is below samples.overall (5,000): found 4,999"),
         ({"hybrid": {"every_segment": 299}}, "hybrid.every_segment", "is below samples.every_segment (300)"),
         ({"hybrid": {}}, "hybrid", "declares nothing"),
+        ({"truth": {"expected_within": "1d", "policy": "last"}}, "hybrid", "truth.policy: last"),
         ({"duration": {}}, "hybrid", "is a test at the deadline, and the plan has none"),
     ],
 )

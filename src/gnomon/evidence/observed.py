@@ -98,23 +98,42 @@ def error_rate(_plan: Plan, gate: Gate, row: Facts) -> Terms:
 def latency(_plan: Plan, gate: Gate, row: Facts) -> Terms:
     """-1 for each answer of the candidate over the limit. A failed call is infinitely slow.
 
-    A late call ran at another time than production's and is left out; a lost one is not, whatever made it late.
-    Against a ratio the evidence is in the tails (`tails.py`), and D, which is 0, only counts the pairs.
+    A late call ran at another time than production's. One that was answered is left out; of one that failed it is
+    unknown what it would have done in time (it may be late because the candidate hangs), and so imputed. A lost one is
+    lost, whatever made it late. Against a ratio the evidence is in the tails (`tails.py`), and D, which is 0, only
+    counts the pairs.
     """
-    counts = ~row.late | row.lost
+    a_failed, b_failed = row.failed
+    unknown = ~row.lost & row.late & b_failed
+    counts, known = ~row.late | row.lost | b_failed, ~row.lost & ~unknown
     if gate.ratio is not None:
         nothing = ibis.literal(0, "int64")
-        return Terms(counts=counts, low=nothing, high=nothing, known=~row.lost, production=NEVER, candidate=NEVER)
+        return Terms(
+            counts=counts,
+            low=nothing,
+            high=nothing,
+            known=known,
+            production=NEVER,
+            candidate=NEVER,
+            imputed=unknown,
+        )
 
     limit_us = gate.limit_us
-    a_failed, b_failed = row.failed
     a_good = ~a_failed & row.flag(
         f"a_within.{limit_us}", lambda row: (row.production_latency_us <= limit_us).fill_null(NEVER)
     )
     b_good = ~b_failed & row.flag(
         f"b_within.{limit_us}", lambda row: (row.candidate_latency_us <= limit_us).fill_null(NEVER)
     )
-    return _observed(row, a_good=a_good, b_good=b_good, paired=False, counts=counts)
+    return Terms(
+        counts=counts,
+        low=ibis.cases((row.lost, -1), else_=whole(b_good) - 1),
+        high=ibis.cases((row.lost | unknown, 0), else_=whole(b_good) - 1),
+        known=known,
+        production=a_good,
+        candidate=b_good,
+        imputed=unknown,
+    )
 
 
 def refusal_rate(plan: Plan, gate: Gate, row: Facts) -> Terms:
@@ -182,11 +201,11 @@ def _real(gate: Gate, row: Facts, low: Callable[[Expr], Expr], high: Callable[[E
     )
 
 
-def _observed(row: Facts, *, a_good: Expr, b_good: Expr, paired: bool = True, counts: Expr | None = None) -> Terms:
+def _observed(row: Facts, *, a_good: Expr, b_good: Expr, paired: bool = True) -> Terms:
     """Terms of what is good or is not."""
     difference = whole(b_good) - (whole(a_good) if paired else 1)
     return Terms(
-        counts=ALWAYS if counts is None else counts,
+        counts=ALWAYS,
         low=ibis.cases((row.lost, -1), else_=difference),
         high=ibis.cases((row.lost, 1 if paired else 0), else_=difference),
         known=~row.lost,

@@ -214,6 +214,10 @@ def _code(path: Path, said: CustomModel) -> Iterator[Finding]:
 def _load(path: Path, shape: Shape) -> Iterator[Finding]:
     """Rule 10: production and candidate are compared at the same time and under a load that is known."""
     path = (*path, "at_most")
+    unit = shape.model.unit
+    if "unit" not in shape.broken and unit is not None and (unit.cluster is not None or unit.instances is not None):
+        found = "counts each pair, and unit makes several of them one: the pairs of one unit are not independent"
+        yield Finding(path, found, "write a limit in time such as 250ms, or leave unit out if pairs are independent")
     if not {"fork", "candidate"}.isdisjoint(shape.broken):
         return
     fork, made = shape.model.fork, expand_fork.strata(shape.model.fork)

@@ -62,6 +62,11 @@ def hybrid(shape: Shape) -> Iterator[Finding]:
     if "duration" not in shape.broken and shape.model.duration.deadline is None:
         found = "is a test at the deadline, and the plan has none"
         yield Finding(("hybrid",), found, "add duration.deadline, or leave hybrid out")
+    if "truth" not in shape.broken and shape.model.truth is not None and shape.model.truth.policy == "last":
+        found = (
+            "tests once, at the deadline, and with truth.policy: last the truths change after it: a later look differs"
+        )
+        yield Finding(("hybrid",), found, "write truth.policy: first, or leave hybrid out")
     if "samples" not in shape.broken:
         for key in ("overall", "every_segment"):
             units, least = getattr(said, key), getattr(shape.model.samples, key)
