@@ -159,20 +159,6 @@ def test_all_of_the_load_or_a_declared_capacity_will_do(fork: dict[str, Any], ca
     assert load.from_document(KINDS | parts).gates[0].ratio == (6, 5)
 
 
-@pytest.mark.parametrize(
-    "parts",
-    [
-        {"unit": {"cluster": "body:/d", "closes_after": "1h"}},
-        {"unit": {"instances": "body:/instances"}} | {key: BATCH[key] for key in ("output", "truth")},
-    ],
-    ids=["clusters", "instances"],
-)
-def test_a_latency_ratio_counts_pairs_that_are_independent(parts: dict[str, Any]) -> None:
-    problems = problems_in(KINDS | {"gates": [RATIO], "targets": []} | parts)
-    found = "counts each pair, and unit makes several of them one: the pairs of one unit are not independent"
-    assert [problem.found for problem in problems if problem.key == "gates[0].latency.at_most"] == [found]
-
-
 def test_an_absolute_limit_needs_none_of_it() -> None:
     gate = {"latency": {"quantile": "99%", "at_most": "250ms", "where": "overall"}}
     parts = {"gates": [gate], "targets": [], "fork": {"mode": "async"}, "candidate": CANDIDATE}
@@ -461,7 +447,26 @@ def test_a_batch_has_its_positions_where_they_belong(parts: dict[str, Any], key:
     assert [problem.key for problem in problems if found in problem.found and problem.do] == [key], problems
 
 
-HYBRID: dict[str, Any] = {"gates": [ACCURACY], "targets": [], "hybrid": {"overall": 40_000, "every_segment": 2_000}}
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"unit": {"cluster": "body:/d", "closes_after": "1h"}},
+        {"unit": {"instances": "body:/instances"}} | {key: BATCH[key] for key in ("output", "truth")},
+    ],
+    ids=["clusters", "instances"],
+)
+def test_a_latency_ratio_counts_pairs_that_are_independent(parts: dict[str, Any]) -> None:
+    problems = problems_in(KINDS | {"gates": [RATIO], "targets": []} | parts)
+    found = "counts each pair, and unit makes several of them one: the pairs of one unit are not independent"
+    assert [problem.found for problem in problems if problem.key == "gates[0].latency.at_most"] == [found]
+
+
+HYBRID: dict[str, Any] = {
+    "gates": [ACCURACY],
+    "targets": [],
+    "hybrid": {"overall": 40_000, "every_segment": 2_000},
+    "truth": KINDS["truth"] | {"policy": "first"},
+}
 
 
 @pytest.mark.parametrize("kind", ["latency", "precision", "numeric", "loss", "field", "cost", "custom", "error_rate"])
