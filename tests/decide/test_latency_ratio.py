@@ -8,7 +8,7 @@ from msgspec import structs
 
 from gnomon.decide.ratio import planned_pairs
 from gnomon.records.evidence import Cell, Tail
-from gnomon.records.plan import OTHERWISE, Duration, Gate, Plan
+from gnomon.records.plan import OTHERWISE, Duration, Gate, Plan, Selector, Unit
 from gnomon.records.verdict import Verdict
 from tests.decide.parts import DAY, NO_TAIL, a_cell, a_tail, gate_of, only, some_evidence, verdict_on
 from tests.evidence.trial_log import a_plan
@@ -53,6 +53,25 @@ def test_an_equally_fast_candidate_passes_a_wide_and_a_tight_bound() -> None:
         "latency overall: the candidate's 99 % quantile is less than 1.25 times production's: 734 ms against 742 ms, "
         "0.989 times, 20,000 pairs; e "
     )
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        Unit(cluster=Selector(where="header", name="x-s"), closes_after_us=1),
+        Unit(instances=Selector(where="body", name="/i")),
+    ],
+    ids=["clusters", "instances"],
+)
+def test_pairs_that_belong_together_are_no_evidence(unit: Unit) -> None:
+    """Each pair is counted, and twenty of one conversation are not twenty. An earlier program let such plans start."""
+    for slower in (1.0, 3.0):
+        a, b = latencies(20_000, slower=slower)
+        verdict = on(a_tail(a, b, WIDE), plan=a_plan(p99(), unit=unit))
+        test = only(verdict)
+        assert (verdict.verdict, test.e_promote, test.e_reject) == ("continue", 1.0, 1.0)
+        assert (test.estimate, test.lower, test.upper) == (None, None, None)
+        assert "units of one exchange: pairs that belong together are not independent" in test.reason
 
 
 @pytest.mark.parametrize(("bound", "slower"), [(WIDE, 1.6), (TIGHT, 1.5)])

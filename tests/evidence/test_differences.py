@@ -65,6 +65,8 @@ def value(histogram: tuple[tuple[int, int], ...]) -> int | None:
         (LATENCY, fails(1, "candidate", candidate_latency_us=10), None, -1, -1),
         (LATENCY, an_exchange(1, candidate_latency_us=None), None, -1, -1),
         (LATENCY, SLOW | {"late": True}, None, None, None),
+        (LATENCY, fails(1, "candidate", late=True), None, -1, 0),
+        (LATENCY, fails(1, "production", late=True), None, None, None),
         (LATENCY, EXPIRED | {"late": True}, None, -1, 0),
     ],
 )

@@ -217,3 +217,15 @@ def test_a_table_that_is_not_there_yet_is_empty_on_both(tmp_path: Path, spark: A
     here, there = log.gather(), log.gather(connect=lambda: connected(spark))
     assert here == there
     assert next(cell for cell in here.cells if cell.gate == "error_rate-no_worse_than").low == ((0, 1),)
+
+
+def test_no_number_in_a_file_of_nothing_larger_is_unknown_on_both(tmp_path: Path, spark: Any) -> None:
+    """Statistics of a file leave NaN out; neither engine may conclude from them that it holds numbers only."""
+    plan = a_plan_of([gate_of("custom", output=None, custom=Custom(function="mine:score", digest="0" * 64))])
+    log = TrialLog(tmp_path, plan)
+    numbers = [0.5, float("nan"), -0.5, float("nan")]
+    log.append("comparisons", [an_exchange(number, custom_0=each) for number, each in enumerate(numbers, 1)])
+    log.flush(watermark=5, paired=4)
+    here, there = log.gather(), log.gather(connect=lambda: connected(spark))
+    assert here == there
+    assert (here.cells[0].low[0], here.cells[0].high[-1]) == ((-40, 2), (40, 2))

@@ -152,9 +152,19 @@ def test_a_custom_number_is_taken_as_it_is_and_what_cannot_be_read_as_worst(tmp_
     rows = [an_exchange(place, custom_0=number) for place, number in enumerate(numbers, 1)]
     rows += [fails(8, "candidate"), fails(9, "production"), said(10, None, None), lost(11)]
     cell = cell_of(tmp_path, a_plan(gate), rows)
-    assert cell.low == ((-40, 6), (-1, 1), (0, 2), (20, 1), (40, 1))
-    assert cell.high == ((0, 3), (20, 1), (40, 7))
+    assert cell.low == ((-40, 8), (-1, 1), (20, 1), (40, 1))
+    assert cell.high == ((0, 1), (20, 1), (40, 9))
     assert cell.known == 3
+
+
+def test_a_custom_number_that_is_none_is_unknown_in_a_file_of_nothing_larger(tmp_path: Path) -> None:
+    """A file's statistics leave NaN out: every value of it is below any limit, as far as they say."""
+    gate = gate_of("custom", output=None, custom=Custom(function="mine:score", digest="0" * 64))
+    numbers = [0.5, math.nan, -0.5, math.nan]
+    cell = cell_of(tmp_path, a_plan(gate), [an_exchange(n, custom_0=x) for n, x in enumerate(numbers, 1)])
+    assert cell.low == ((-40, 2), (-20, 1), (20, 1))
+    assert cell.high == ((-20, 1), (20, 1), (40, 2))
+    assert cell.known == 2
 
 
 # the twin ----------------------------------------------------------------------------------------------------------
@@ -299,6 +309,21 @@ def test_a_loss_is_what_the_answers_cost(tmp_path: Path) -> None:
     assert cell.imputed == 2
 
 
+def test_a_failure_costs_the_most_where_an_unnamed_wrong_answer_costs_nothing(tmp_path: Path) -> None:
+    rows = [
+        said(1, FINE, None),  # right and free, against a failure
+        said(2, None, FINE),
+        said(3, FINE, '"?"'),  # free and wrong
+        said(4, FINE, None),  # unknown: production cost nothing, or as much as the failure
+        said(5, None, None),
+    ]
+    gate = gate_of("loss", costs=((FRAUD, FINE, 1_000_000),), cost_otherwise_ppm=0)
+    truths = [truth(number, FINE) for number in (1, 2, 3)]
+    cell = cell_of(tmp_path, a_plan(gate, expected_within_us=SECOND), rows, truths)
+    assert cell.low == ((-40, 2), (0, 2), (40, 1))
+    assert cell.high == ((-40, 1), (0, 3), (40, 1))
+
+
 def test_a_loss_between_two_steps_is_rounded_against_the_claim(tmp_path: Path) -> None:
     plan = a_plan(gate_of("loss", costs=((FRAUD, FINE, 1_000_000), (FINE, FRAUD, 130_000))))
     cell = cell_of(tmp_path, plan, [said(1, FINE, FRAUD)], [truth(1, FINE)])  # -5.2 steps
@@ -332,6 +357,35 @@ def test_a_limit_of_error_looks_at_the_candidate_alone(tmp_path: Path) -> None:
     plan = number_plan(gate_of("numeric", "at_most", scale=(0.0, 10.0), limit=1.0), expected_within_us=SECOND)
     cell = cell_of(tmp_path, plan, rows, [truth(1, 5.0)])
     assert (cell.low, cell.high) == (((-40, 2), (-28, 1), (-4, 1)), ((-40, 1), (-4, 1), (0, 2)))
+
+
+def test_numbers_within_the_tolerance_are_right_or_wrong_by_truth(tmp_path: Path) -> None:
+    """The tolerance is 1. Answers that agree can stand on either side of what is still right."""
+    rows = [
+        said(1, 10.9, 11.8, output_label_agree=True),  # truth 10: the candidate alone is wrong
+        said(2, 11.8, 10.9, output_label_agree=True),  # truth 10: production alone is
+        said(3, 10.1, 10.2, output_label_agree=True),  # truth 10: both right
+        said(4, 5.0, 5.5, output_label_agree=True),  # unknown: either may be right
+        said(5, 7.0, 7.0),  # the same number: no truth needed
+    ]
+    plan = number_plan(gate_of("accuracy"), tolerance=1.0, expected_within_us=SECOND)
+    truths = [truth(number, 10.0) for number in (1, 2, 3)]
+    cell = cell_of(tmp_path, plan, rows, truths)
+    assert cell.low == ((-40, 2), (0, 2), (40, 1))
+    assert cell.high == ((-40, 1), (0, 2), (40, 2))
+    assert (cell.imputed, cell.truths, cell.known) == (1, 3, 3)
+    waiting = cell_of(tmp_path / "later", number_plan(gate_of("accuracy"), tolerance=1.0), rows, truths)
+    assert (waiting.exchanges, waiting.waiting) == (3, 2)
+
+
+def test_a_document_whose_numbers_agree_within_the_tolerance_is_judged_by_truth(tmp_path: Path) -> None:
+    plan = a_document_plan()
+    outputs = tuple(structs.replace(each, tolerance=1.0 if each.name == "total" else 0.0) for each in plan.outputs)
+    row = document(1, ('"Ann"', '"Rome"', 10.9), ('"Ann"', '"Rome"', 11.8)) | {"output_total_agree": True}
+    truths = [{**truth(1, value), "output": name} for name, value in (("name", '"Ann"'), ("city", '"Rome"'))]
+    truths.append({**truth(1, 10.0), "output": "total"})
+    cell = cell_of(tmp_path, structs.replace(plan, outputs=outputs), [row], truths)
+    assert cell.low == cell.high == ((-40, 1),)
 
 
 def a_document_plan(**changes: Any) -> Plan:

@@ -55,11 +55,12 @@ def test_a_tail_by_hand(tmp_path: Path) -> None:
         timed(7, 400, 100),
         timed(8, 5, 5, late=True),
         an_exchange(9, state="expired"),
+        timed(10, 5, None, late=True),  # it may have hung: unknown, like a lost one
     ]
     cell = a_log(tmp_path, a_plan(a_ratio(2, 1, quantile_ppm=500_000)), rows).gather().cells[0]
     assert cell.tail == Tail(
-        pairs=8,
-        lost=1,
+        pairs=9,
+        lost=2,
         edges=(0, 100, 300, 400),
         production=(7, 7, 5, 3),
         candidate=(7, 4, 3, 3),
@@ -69,7 +70,8 @@ def test_a_tail_by_hand(tmp_path: Path) -> None:
         candidate_us=201,
     )
     assert cell.closed_tail == cell.tail
-    assert (cell.low, cell.high, cell.units) == (((0, 8),), ((0, 8),), 8)
+    assert (cell.low, cell.high, cell.units) == (((0, 9),), ((0, 9),), 9)
+    assert (cell.lost, cell.imputed) == (1, 1)
 
 
 def test_only_closed_cycles_promote(tmp_path: Path) -> None:
@@ -97,14 +99,14 @@ def test_no_data_is_an_empty_tail(tmp_path: Path) -> None:
 def literal(rows: list[dict[str, Any]], edges: tuple[int, ...], num: int, den: int, quantile_ppm: int) -> Tail:
     """The same counts by plain loops."""
     endless = float("inf")
-    mine = [row for row in rows if not row["late"] or row["state"] == "expired"]
+    mine = [row for row in rows if not row["late"] or row["candidate_outcome"] != "ok"]
     pairs = [
         tuple(
             row[f"{arm}_latency_us"] if row[f"{arm}_outcome"] == "ok" else endless
             for arm in ("production", "candidate")
         )
         for row in mine
-        if row["state"] == "paired"
+        if row["state"] == "paired" and not row["late"]
     ]
 
     def over(b: float, x: float) -> bool:

@@ -82,13 +82,22 @@ def test_truth_for_disagreements_is_enough_for_accuracy_loss_and_field() -> None
     assert len(load.from_document(KINDS | {"gates": gates, "targets": [], "truth": truth}).gates) == 3
 
 
-def test_numbers_that_agree_within_a_tolerance_need_truth_too() -> None:
+@pytest.mark.parametrize(
+    "gate",
+    [
+        {"numeric": NOT_WORSE | {"of": "score", "scale": [0, 1]}},
+        {"accuracy": NOT_WORSE | {"of": "score"}},
+        {"field": NOT_WORSE | {"of": ["label", "score"]}},
+    ],
+    ids=lambda gate: next(iter(gate)),
+)
+def test_numbers_that_agree_within_a_tolerance_need_truth_too(gate: dict[str, Any]) -> None:
+    """Agreement within it does not make both right: one can be inside the tolerance of the truth and one outside."""
     output = KINDS["output"] | {"score": {"from": "body:/score", "compare": "number", "tolerance": 0.1}}
-    gate = {"numeric": NOT_WORSE | {"of": "score", "scale": [0, 1]}}
     truth = {"expected_within": "1d", "covers": "disagreements"}
     ((key, found, _),) = finding(gate, output=output, truth=truth)
     assert (key, found) == (
-        "gates[0].numeric",
+        f"gates[0].{next(iter(gate))}",
         "needs truth where the numbers differ within the tolerance, and truth.covers: disagreements has none there",
     )
 
@@ -438,7 +447,26 @@ def test_a_batch_has_its_positions_where_they_belong(parts: dict[str, Any], key:
     assert [problem.key for problem in problems if found in problem.found and problem.do] == [key], problems
 
 
-HYBRID: dict[str, Any] = {"gates": [ACCURACY], "targets": [], "hybrid": {"overall": 40_000, "every_segment": 2_000}}
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"unit": {"cluster": "body:/d", "closes_after": "1h"}},
+        {"unit": {"instances": "body:/instances"}} | {key: BATCH[key] for key in ("output", "truth")},
+    ],
+    ids=["clusters", "instances"],
+)
+def test_a_latency_ratio_counts_pairs_that_are_independent(parts: dict[str, Any]) -> None:
+    problems = problems_in(KINDS | {"gates": [RATIO], "targets": []} | parts)
+    found = "counts each pair, and unit makes several of them one: the pairs of one unit are not independent"
+    assert [problem.found for problem in problems if problem.key == "gates[0].latency.at_most"] == [found]
+
+
+HYBRID: dict[str, Any] = {
+    "gates": [ACCURACY],
+    "targets": [],
+    "hybrid": {"overall": 40_000, "every_segment": 2_000},
+    "truth": KINDS["truth"] | {"policy": "first"},
+}
 
 
 @pytest.mark.parametrize("kind", ["latency", "precision", "numeric", "loss", "field", "cost", "custom", "error_rate"])
@@ -469,6 +497,7 @@ def test_hybrid_takes_gates_of_two_and_three_cells(kind: str) -> None:
         ({"hybrid": {"overall": 4_999}}, "hybrid.overall", "is below samples.overall (5,000): found 4,999"),
         ({"hybrid": {"every_segment": 299}}, "hybrid.every_segment", "is below samples.every_segment (300)"),
         ({"hybrid": {}}, "hybrid", "declares nothing"),
+        ({"truth": {"expected_within": "1d", "policy": "last"}}, "hybrid", "truth.policy: last"),
         ({"duration": {}}, "hybrid", "is a test at the deadline, and the plan has none"),
     ],
 )

@@ -1,5 +1,6 @@
 """Compare a recorded verdict with a recomputed one, field by field."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -15,6 +16,8 @@ _LATER_OF_A_CELL: Final = frozenset(
 """Fields that the first release did not write."""
 
 _ALARM: Final = "Alarm: "
+_LATE: Final = re.compile(r" \({0}\)|(?<=\(){0}; |; {0}".format(r"[\d,]+ called late and left out"))
+"""A part of a reason, of the first release too; it did not say it."""
 
 
 def differences(recorded: Verdict, again: Verdict) -> list[str]:
@@ -37,12 +40,13 @@ def _first_release(verdict: Mapping[str, Any]) -> bool:
 def _as_then(verdict: Mapping[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in verdict.items() if name not in _LATER}
     kept["tests"] = [_test_as_then(test) for test in verdict["tests"]]
-    kept["reasons"] = [reason for reason in verdict["reasons"] if not reason.startswith(_ALARM)]
+    kept["reasons"] = [_LATE.sub("", reason) for reason in verdict["reasons"] if not reason.startswith(_ALARM)]
     return kept
 
 
 def _test_as_then(test: Mapping[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in test.items() if name not in _LATER_OF_A_TEST}
+    kept["reason"] = _LATE.sub("", test["reason"])
     kept["cell"] = {name: value for name, value in test["cell"].items() if name not in _LATER_OF_A_CELL}
     return kept
 

@@ -5,7 +5,6 @@ from gnomon.decide.claims import PPM
 from gnomon.decide.rows import Numbers, Row
 from gnomon.decide.words import count, short, span
 from gnomon.evidence import catches_all
-from gnomon.records.evidence import Cell
 from gnomon.records.plan import OVERALL, Plan
 from gnomon.records.verdict import Result
 
@@ -22,7 +21,7 @@ def reason(plan: Plan, row: Row, now: Numbers, result: Result, *, promote_at: fl
     head = subject(plan, row)
     if row.cell.seen == 0:
         return f"{head}: {_nothing(plan, row)}"
-    tail = _tail(row.cell)
+    tail = _tail(plan, row)
     numbers = kinds.counted(row, now)
     if result == "fail":
         return f"{head}: {kinds.harm(row.gate, row.test)}: {numbers}; e {short(now.e_reject)}{tail}"
@@ -66,16 +65,21 @@ def _missing(plan: Plan, row: Row, now: Numbers, promote_at: float, started_us: 
     return f"{span(ran_us)} of at least {span(plan.duration.at_least_us)} are settled"
 
 
-def _tail(cell: Cell) -> str:
+def _tail(plan: Plan, row: Row) -> str:
     """What was not a plain pair, if anything."""
+    cell, is_latency = row.cell, row.gate.kind == "latency"
+    unknown = "late and failed, and" if is_latency else "without truth in time and"
+    alone = plan.unit.cluster is None and plan.unit.instances is None
+    late = cell.seen - cell.exchanges - cell.waiting if is_latency and alone else 0
     parts = [
         f"{number:,} {what}"
         for number, what in (
             (cell.lost, "lost and counted as worst"),
-            (cell.imputed, "without truth in time and counted as worst"),
+            (cell.imputed, f"{unknown} counted as worst"),
+            (late, "called late and left out"),
             (cell.waiting, "waiting"),
             (cell.left_out, "after their cluster was closed and not counted"),
         )
-        if number
+        if number > 0
     ]
     return f" ({'; '.join(parts)})" if parts else ""

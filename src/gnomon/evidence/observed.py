@@ -1,7 +1,6 @@
 """D of the gates that need no truth: settled as soon as the exchange is in the log."""
 
 from collections.abc import Callable
-from typing import Final
 
 import ibis
 
@@ -22,8 +21,6 @@ from gnomon.evidence.terms import (
 from gnomon.log.tables import custom_column, output_columns, twin_column
 from gnomon.records.evidence import GRID
 from gnomon.records.plan import Gate, Plan
-
-_FINITE: Final = 1e300
 
 
 def agreement(plan: Plan, gate: Gate, row: Facts) -> Terms:
@@ -101,23 +98,42 @@ def error_rate(_plan: Plan, gate: Gate, row: Facts) -> Terms:
 def latency(_plan: Plan, gate: Gate, row: Facts) -> Terms:
     """-1 for each answer of the candidate over the limit. A failed call is infinitely slow.
 
-    A late call ran at another time than production's and is left out; a lost one is not, whatever made it late.
-    Against a ratio the evidence is in the tails (`tails.py`), and D, which is 0, only counts the pairs.
+    A late call ran at another time than production's. One that was answered is left out; of one that failed it is
+    unknown what it would have done in time (it may be late because the candidate hangs), and so imputed. A lost one is
+    lost, whatever made it late. Against a ratio the evidence is in the tails (`tails.py`), and D, which is 0, only
+    counts the pairs.
     """
-    counts = ~row.late | row.lost
+    a_failed, b_failed = row.failed
+    unknown = ~row.lost & row.late & b_failed
+    counts, known = ~row.late | row.lost | b_failed, ~row.lost & ~unknown
     if gate.ratio is not None:
         nothing = ibis.literal(0, "int64")
-        return Terms(counts=counts, low=nothing, high=nothing, known=~row.lost, production=NEVER, candidate=NEVER)
+        return Terms(
+            counts=counts,
+            low=nothing,
+            high=nothing,
+            known=known,
+            production=NEVER,
+            candidate=NEVER,
+            imputed=unknown,
+        )
 
     limit_us = gate.limit_us
-    a_failed, b_failed = row.failed
     a_good = ~a_failed & row.flag(
         f"a_within.{limit_us}", lambda row: (row.production_latency_us <= limit_us).fill_null(NEVER)
     )
     b_good = ~b_failed & row.flag(
         f"b_within.{limit_us}", lambda row: (row.candidate_latency_us <= limit_us).fill_null(NEVER)
     )
-    return _observed(row, a_good=a_good, b_good=b_good, paired=False, counts=counts)
+    return Terms(
+        counts=counts,
+        low=ibis.cases((row.lost, -1), else_=whole(b_good) - 1),
+        high=ibis.cases((row.lost | unknown, 0), else_=whole(b_good) - 1),
+        known=known,
+        production=a_good,
+        candidate=b_good,
+        imputed=unknown,
+    )
 
 
 def refusal_rate(plan: Plan, gate: Gate, row: Facts) -> Terms:
@@ -150,20 +166,18 @@ def cost(plan: Plan, gate: Gate, row: Facts) -> Terms:
 def custom(plan: Plan, gate: Gate, row: Facts) -> Terms:
     """What the user's function said of the pair. Null, NaN and infinite are unknown; what is outside is clipped.
 
-    Of a failed arm it is known that it cannot have been right: a tie is the most of a failed candidate, and the least
-    of a failed production.
+    The function decides what is better, so of a pair it gave no number for nothing is known, whichever arm failed.
     """
     column = custom_column(next(place for place, each in enumerate(plan.customs) if each.id == gate.id))
 
     def readable(row: Expr) -> Expr:
-        # true of no infinite number and of no NaN, whatever an engine takes NaN for; their own tests differ
-        return (row[column].abs() <= _FINITE).fill_null(NEVER)
+        # A finite number minus itself is 0, and NaN and the infinite give NaN. Not a comparison, nor `isnan`: an engine
+        # may answer both from a file's statistics, which leave NaN out
+        return ((row[column] - row[column]) == 0.0).fill_null(NEVER)
 
     def ends(row: Expr) -> tuple[Expr, Expr]:
-        a_failed, b_failed = Facts(row, as_of_us=0).failed
         value = (readable(row), row[column].clip(-1.0, 1.0))
-        low = ibis.cases(value, (b_failed & ~a_failed, -1.0), (a_failed, 0.0), else_=-1.0)
-        return low, ibis.cases(value, (b_failed, 0.0), else_=1.0)
+        return ibis.cases(value, else_=-1.0), ibis.cases(value, else_=1.0)
 
     known = ~row.lost & row.flag(f"readable.{column}", readable)
     return _real(gate, row, lambda row: ends(row)[0], lambda row: ends(row)[1], known=known)
@@ -187,11 +201,11 @@ def _real(gate: Gate, row: Facts, low: Callable[[Expr], Expr], high: Callable[[E
     )
 
 
-def _observed(row: Facts, *, a_good: Expr, b_good: Expr, paired: bool = True, counts: Expr | None = None) -> Terms:
+def _observed(row: Facts, *, a_good: Expr, b_good: Expr, paired: bool = True) -> Terms:
     """Terms of what is good or is not."""
     difference = whole(b_good) - (whole(a_good) if paired else 1)
     return Terms(
-        counts=ALWAYS if counts is None else counts,
+        counts=ALWAYS,
         low=ibis.cases((row.lost, -1), else_=difference),
         high=ibis.cases((row.lost, 1 if paired else 0), else_=difference),
         known=~row.lost,

@@ -2,7 +2,8 @@
 
 A bucket holds the latencies with the same first 9 significant bits, so it is at most 1/256 wide; edges are integers,
 and the same on any engine. A call that failed is infinite, a late one ran at another time and is left out, a lost one
-is only counted. Clusters are not averaged here: each pair counts.
+is only counted, and so is a late one that failed: what it would have done in time is unknown. Clusters are not averaged
+here: each pair counts, and no decision rests on it (`decide/ratio.py`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -86,13 +87,12 @@ def _pairs(table: Expr, plan: Plan, shape: _Shape, *, end_us: int, closes_us: in
     segments = [segment_column(name) for name in rows.tested_segments(plan.judged)]
     together = not rows.alone(plan)
     ready = table.ready_us if together else table.time_us + 1
-    counts = (~facts.late | facts.lost) & rows.first(plan, table)
+    gone = facts.lost | (facts.late & b_failed)
+    counts = (~facts.late | gone) & rows.first(plan, table)
     if together:
         counts &= table.counted & (ready <= end_us)
     closed = ready <= closes_us
-    return table.select(*segments, counts=counts, closed=closed, gone=facts.lost, a=a, b=b, over=over).filter(
-        ibis._.counts
-    )
+    return table.select(*segments, counts=counts, closed=closed, gone=gone, a=a, b=b, over=over).filter(ibis._.counts)
 
 
 def edge(us: Expr) -> Expr:

@@ -139,6 +139,13 @@ class Facts:
         column = output_columns(output.name)[2]
         return self.flag(f"agree.{output.name}", lambda row: row[column].fill_null(NEVER))
 
+    def same(self, output: Output) -> Expr:
+        """Both arms answered, and gave the very same value: truth cannot tell them apart, whatever a tolerance says."""
+        a, b, _ = output_columns(output.name)
+        a_failed, b_failed = self.failed
+        equal = self.flag(f"same.{output.name}", lambda row: (row[a] == row[b]).fill_null(NEVER))
+        return ~a_failed & ~b_failed & equal
+
     def said(self, output: Output, text: str) -> tuple[Expr, Expr]:
         """Whether each arm's answer is the value of this canonical JSON text; an arm that failed said nothing."""
         a, b, _ = output_columns(output.name)

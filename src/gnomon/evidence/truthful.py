@@ -44,7 +44,10 @@ def available(plan: Plan, row: Facts) -> Expr:
 
 
 def accuracy(plan: Plan, gate: Gate, row: Facts) -> Terms:
-    """Correct candidate minus correct production. A failed arm is wrong; equal answers need no truth."""
+    """Correct candidate minus correct production. A failed arm is wrong; the same answer twice needs no truth.
+
+    Answers that agree within a tolerance may be right and wrong: there truth decides, as where they differ.
+    """
     return _of_output(plan, output_of(plan, gate), row)
 
 
@@ -122,7 +125,10 @@ def precision(plan: Plan, gate: Gate, row: Facts) -> Terms:
 
 
 def loss(plan: Plan, gate: Gate, row: Facts) -> Terms:
-    """What production's answer cost minus what the candidate's cost, over the largest cost."""
+    """What production's answer cost minus what the candidate's cost, over the largest cost.
+
+    A failed arm costs the largest.
+    """
     output, scale = output_of(plan, gate), GRID * gate.steps
 
     def ends(row: Expr) -> tuple[Expr, Expr]:
@@ -164,7 +170,7 @@ def numeric(plan: Plan, gate: Gate, row: Facts) -> Terms:
     if limited:
         tie = b_failed
     else:
-        same = row.flag(f"same.{gate.id}", partial(_same, gate, output))
+        same = row.flag(f"same_clipped.{gate.id}", partial(_same, gate, output))
         tie = (a_failed & b_failed) | (~a_failed & ~b_failed & same)
     answered = row.answered(output)
     a_right, b_right = row.right(output)
@@ -208,9 +214,9 @@ def _of_output(plan: Plan, output: Output, row: Facts) -> Terms:
 
 
 def _tie(output: Output, row: Facts) -> Expr:
-    """Both answers are alike, or neither is there: whatever truth says, D is 0."""
+    """Both answers are the same value, or neither is there: whatever truth says, D is 0."""
     a_failed, b_failed = row.failed
-    return (a_failed & b_failed) | (~a_failed & ~b_failed & row.agree(output))
+    return (a_failed & b_failed) | row.same(output)
 
 
 def _costs(gate: Gate, output: Output, row: Expr, column: str) -> tuple[Expr, Expr]:
@@ -226,10 +232,11 @@ def _costs(gate: Gate, output: Output, row: Expr, column: str) -> tuple[Expr, Ex
         possible = [*named.values(), named.get(said, 0), otherwise]
         least.append((says, min(possible)))
         most.append((says, max(possible)))
-    known = ibis.cases((has_failed, otherwise), *exact, (is_right(output, row, answer), 0), else_=otherwise)
+    # a call that failed is no answer: whatever the others cost, it must not be a way to be cheap
+    known = ibis.cases((has_failed, _PPM), *exact, (is_right(output, row, answer), 0), else_=otherwise)
     return (
-        ibis.cases((answered, known), (has_failed, otherwise), *least, else_=min(0, otherwise)),
-        ibis.cases((answered, known), (has_failed, otherwise), *most, else_=max(0, otherwise)),
+        ibis.cases((answered, known), (has_failed, _PPM), *least, else_=min(0, otherwise)),
+        ibis.cases((answered, known), (has_failed, _PPM), *most, else_=max(0, otherwise)),
     )
 
 

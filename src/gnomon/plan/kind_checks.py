@@ -131,8 +131,9 @@ def _truth(path: Path, claim: Criterion, shape: Shape) -> Iterator[Finding]:
             "and that has no truth then"
         )
         yield Finding(path, found, "get truth for agreements too and write covers: all, or use accuracy or loss")
-    output = shape.model.output.get(criteria.output_of(claim.said, shape.model) or "")
-    if claim.kind == "numeric" and output is not None and output.tolerance:
+        return
+    named = claim.said.of if isinstance(claim.said, FieldModel) else [criteria.output_of(claim.said, shape.model) or ""]
+    if any(shape.model.output[name].tolerance for name in named if name in shape.model.output):
         found = (
             "needs truth where the numbers differ within the tolerance, and truth.covers: disagreements has none there"
         )
@@ -213,6 +214,10 @@ def _code(path: Path, said: CustomModel) -> Iterator[Finding]:
 def _load(path: Path, shape: Shape) -> Iterator[Finding]:
     """Rule 10: production and candidate are compared at the same time and under a load that is known."""
     path = (*path, "at_most")
+    unit = shape.model.unit
+    if "unit" not in shape.broken and unit is not None and (unit.cluster is not None or unit.instances is not None):
+        found = "counts each pair, and unit makes several of them one: the pairs of one unit are not independent"
+        yield Finding(path, found, "write a limit in time such as 250ms, or leave unit out if pairs are independent")
     if not {"fork", "candidate"}.isdisjoint(shape.broken):
         return
     fork, made = shape.model.fork, expand_fork.strata(shape.model.fork)

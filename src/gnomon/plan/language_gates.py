@@ -151,7 +151,7 @@ class LossModel(ComparedModel):
     )
     otherwise: Number | None = Field(
         None,
-        description="Cost of every other wrong answer, and of a failed arm; the largest of `costs` if left out.",
+        description="Cost of every other wrong answer; the largest of `costs` if left out.",
         examples=[100],
     )
 

@@ -76,6 +76,15 @@ def hybrid(shape: Shape) -> Iterator[Finding]:
             found = f"cannot test {name}: {why}"
             yield Finding(("hybrid",), found, "leave hybrid out, or make that gate a target")
     yield from _unweighted(shape)
+    yield from _replaced(shape)
+
+
+def _replaced(shape: Shape) -> Iterator[Finding]:
+    """The one test is made once: truths that are replaced later would make it another at each look."""
+    truth = shape.model.truth
+    if "truth" not in shape.broken and truth is not None and truth.policy == "last":
+        found = "is one test, and with truth.policy: last a truth that comes later makes it another at each look"
+        yield Finding(("hybrid",), found, "write truth.policy: first, or leave hybrid out")
 
 
 def _not_hybrid(kind: str, said: Any) -> str:  # noqa: ANN401  any gate

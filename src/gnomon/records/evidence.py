@@ -30,12 +30,13 @@ class AtRate(Record, frozen=True, kw_only=True):
 class Tail(Record, frozen=True, kw_only=True):
     """The slow end of both arms' latencies, for a ratio of quantiles: counts at ascending bucket edges.
 
-    Pairs that were lost are in `pairs` and in no count: a test puts them where they hurt it most.
+    Pairs that were lost, or late and failed, are in `pairs` and in no count: a test puts them where they hurt it most.
     """
 
     pairs: int
     """Settled units, lost ones included."""
     lost: int
+    """Of them: lost, or late and failed."""
     edges: tuple[int, ...]
     """Lower edges of buckets of production's latency, microseconds (`stats.latency_edge`). They reach from where about
     four times as many are over as the quantile leaves, to the slowest."""
@@ -67,7 +68,7 @@ class Cell(Record, frozen=True, kw_only=True):
     lost: int
     """Of them: sampled, and no pair."""
     imputed: int
-    """Of them: truth did not come in time."""
+    """Of them: truth did not come in time; of latency: the candidate's call was late, and failed."""
     waiting: int
     """In the log, but not settled, or after one that is not."""
     seen: int

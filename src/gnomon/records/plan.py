@@ -271,7 +271,7 @@ class Gate(Record, frozen=True, kw_only=True):
     costs: tuple[tuple[str, str, int], ...] = ()
     """Loss: truth's text, answer's text, and the cost in parts per million of the largest one."""
     cost_otherwise_ppm: int = 1_000_000
-    """Loss: of a wrong answer that `costs` does not name, and of a failed arm; a right answer costs 0 if not named."""
+    """Loss: of a wrong answer that `costs` does not name. A right one costs 0 if not named, a failed arm the most."""
     scale: tuple[float, float] | None = None
     """Numeric and cost: the sealed bounds; what is outside is clipped."""
     limit: float | None = None
