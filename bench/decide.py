@@ -141,7 +141,7 @@ def a_plan(*, ratio: bool = False) -> Plan:
             Segment(name=name, of=Selector(where="body", name=f"/{name}"), values=VALUES[:3]) for name in SEGMENTS
         ),
         outputs=(Output(name="label", of=Selector(where="body", name="/label"), compare="exact"),),
-        truth=Truth(key=None, expected_within_us=LATE_US),
+        truth=Truth(key=None, expected_within_us=LATE_US, covers="disagreements"),
         unit=Unit(independent=True),
         gates=(
             gate("accuracy", "accuracy", "no_worse_than", everywhere, 10_000, output="label"),
@@ -252,9 +252,12 @@ def uuids(chance: np.random.Generator, milliseconds: Any) -> pa.Array:
 
 def look(folder: Path, *, ratio: bool = False) -> dict[str, Any]:
     """Pin, gather, decide."""
+    import ibis
+
     from gnomon.decide import decide  # imported before the clock starts, as in a process that lives
     from gnomon.evidence import gather
 
+    ibis.duckdb.connect().disconnect()
     plan, now_us = a_plan(ratio=ratio), START_US + DAYS * DAY_US
     before, spent = bytes_read(), time.process_time()
     begun = time.perf_counter()

@@ -6,7 +6,7 @@ from scipy import special
 
 from gnomon.decide.lost import over_limit, shown_over_limit
 from gnomon.records.plan import OVERALL, Duration
-from tests.decide.parts import DAY, EQUAL, a_cell, accuracy, some_evidence, verdict_on
+from tests.decide.parts import DAY, EQUAL, HARMED, TWEETS, WHOLE, a_cell, accuracy, some_evidence, verdict_on
 from tests.evidence.trial_log import START, a_plan
 
 
@@ -55,6 +55,32 @@ def test_past_the_deadline_the_plain_share_of_lost_pairs_decides() -> None:
     verdict = verdict_on(plan, evidence)
     assert verdict.verdict == "invalid"
     assert verdict.sentence == "Invalid: 41 of 4,000 sampled exchanges on source=news were lost, more than 1 %."
+
+
+TURNS = "came after their cluster was closed (unit.closes_after) and are not counted; a longer closes_after counts them"
+
+
+def test_exchanges_after_their_cluster_was_closed_hold_a_promotion_up_where_they_are_many() -> None:
+    """Users who return, when only their first visit is read: 1 % may be left out, as 1 % may be lost."""
+    plan = a_plan(accuracy(), duration=Duration(deadline_us=20 * DAY))
+    few = a_cell(EQUAL, seen=4_040, left_out=40)
+    assert verdict_on(plan, some_evidence(few)).verdict == "promote"
+    many = a_cell(EQUAL, seen=26_957, left_out=22_957)
+    verdict = verdict_on(plan, some_evidence(many))
+    assert verdict.sentence == f"Continue: every test passes, but 22,957 of 26,957 exchanges overall {TURNS}."
+    assert verdict.reasons[0] == f"22,957 of 26,957 exchanges overall {TURNS}"
+    assert verdict.reasons[1].endswith("(22,957 after their cluster was closed and not counted)")
+    assert verdict.would_change.startswith("A smaller share of exchanges after their cluster was closed")
+    late = verdict_on(plan, some_evidence(many, as_of_us=START + 60 * DAY))
+    assert late.verdict == "inconclusive"
+    harmed = a_cell(HARMED, seen=4_000, left_out=3_000)
+    assert verdict_on(plan, some_evidence(harmed)).verdict == "reject"
+
+
+def test_what_is_left_out_of_one_segment_holds_a_promotion_up_too() -> None:
+    plan = a_plan(accuracy(WHOLE, TWEETS))
+    evidence = some_evidence(a_cell(EQUAL), a_cell(EQUAL, at=TWEETS, seen=4_100, left_out=100))
+    assert f"100 of 4,100 exchanges on source=tweets {TURNS}" in verdict_on(plan, evidence).reasons
 
 
 def test_what_holds_a_promotion_up_is_said() -> None:

@@ -543,6 +543,41 @@ def test_a_cluster_averages_what_of_it_is_a_unit(tmp_path: Path) -> None:
     assert (cell.low, cell.high) == (((-20, 1),), ((-20, 1),))
 
 
+@pytest.mark.parametrize(
+    ("candidate", "low", "high"),
+    [(FRAUD, 10, 40), (FINE, -40, -10)],
+    ids=["finds one more", "misses one"],
+)
+def test_a_batch_whose_truths_never_came_has_the_worst_recall_that_they_can_make_of_it(
+    tmp_path: Path, candidate: str, low: int, high: int
+) -> None:
+    """All are flagged alike but the first, which is a fraud: if the other three are frauds, it is one of four."""
+    production = FINE if candidate == FRAUD else FRAUD
+    rows = batch(1, said(1, production, candidate, truth_key='"0"'), *(said(1, FRAUD, FRAUD) for _ in range(3)))
+    plan = a_batch_plan(gate_of("recall", label=FRAUD))
+    plan = structs.replace(plan, truth=Truth(key=Selector(where="body", name="/id"), expected_within_us=SECOND))
+    cell = cell_of(tmp_path, plan, rows, [a_truth('"0"', FRAUD)])
+    assert (cell.low, cell.high, cell.imputed) == (((low, 1),), ((high, 1),), 3)
+
+
+def test_a_batch_that_may_hold_no_fraud_at_all_is_a_unit_only_against_rejection(tmp_path: Path) -> None:
+    plan = a_batch_plan(gate_of("recall", label=FRAUD))
+    plan = structs.replace(plan, truth=Truth(key=Selector(where="body", name="/id"), expected_within_us=SECOND))
+    cell = cell_of(tmp_path, plan, batch(1, said(1, FRAUD, FRAUD), said(1, FINE, FINE)))
+    assert (cell.low, cell.high) == ((), ((0, 1),))
+
+
+def test_productions_precision_of_a_batch_is_rounded_against_the_claim(tmp_path: Path) -> None:
+    """Of three flags of either arm one is wrong: best for production is -13 of 40 steps, best for the candidate too."""
+    rows = batch(1, *(said(1, FRAUD, FRAUD, truth_key=f'"{place}"') for place in range(3)))
+    plan = a_batch_plan(gate_of("precision", label=FRAUD))
+    plan = structs.replace(plan, truth=Truth(key=Selector(where="body", name="/id"), expected_within_us=LATE * SECOND))
+    truths = [a_truth(f'"{place}"', FINE if place == 0 else FRAUD) for place in range(3)]
+    cell = cell_of(tmp_path, plan, rows, truths)
+    assert (cell.low, cell.reference_low) == (((-14, 1),), ((-13, 1),))
+    assert (cell.high, cell.reference_high) == (((-13, 1),), ((-14, 1),))
+
+
 def test_an_instance_that_is_there_twice_is_an_anomaly(tmp_path: Path) -> None:
     log = a_log(tmp_path, a_batch_plan(a_gate("error_rate")), batch(1, an_exchange(1), an_exchange(1)))
     assert log.gather().anomalies == ()

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gnomon.records.evidence import Cell
 from gnomon.records.plan import OVERALL, Duration, Plan, Selector, Unit
@@ -160,7 +161,38 @@ def test_a_cluster_waits_until_it_is_closed(tmp_path: Path) -> None:
     rows = [an_exchange(1, cluster="s"), an_exchange(3, cluster="s"), an_exchange(2)]
     log = a_log(tmp_path, a_plan(a_gate("error_rate"), unit=SESSIONS), rows, watermark=12)
     cell = log.gather().cells[0]
-    assert (cell.units, cell.exchanges, cell.waiting) == (1, 1, 2)
+    assert (cell.units, cell.exchanges, cell.waiting) == (0, 0, 3)
+
+
+def test_clusters_are_read_in_the_order_in_which_they_began(tmp_path: Path) -> None:
+    """The long one is still open at second 22: what began after it waits, though it closed before."""
+    rows = [an_exchange(1, cluster="r"), *(fails(n, "candidate", cluster="s") for n in (2, 8, 14, 20))]
+    rows += [an_exchange(3, cluster="t"), an_exchange(4, cluster="u")]
+    log = a_log(tmp_path, a_plan(a_gate("error_rate"), unit=SESSIONS), rows, watermark=22)
+    cell = log.gather().cells[0]
+    assert (cell.low, cell.high, cell.waiting, cell.frontier_us) == (((0, 1),), ((0, 1),), 6, START + 2 * SECOND)
+    log.flush(watermark=30, paired=len(rows))
+    cell = log.gather().cells[0]
+    assert (cell.low, cell.waiting, cell.frontier_us) == (((-40, 1), (0, 3)), 0, START + 30 * SECOND)
+
+
+def test_a_cluster_counts_in_the_cycle_in_which_it_began(tmp_path: Path) -> None:
+    """The second cycle is not settled: what came at second 19 is open."""
+    rows = [*(fails(n, "candidate", cluster="s") for n in (6, 12)), *(an_exchange(n) for n in (7, 11, 19))]
+    plan = a_plan(a_gate("error_rate"), unit=SESSIONS, duration=Duration(cycle_us=10 * SECOND))
+    cell = a_log(tmp_path, plan, rows, watermark=25).gather().cells[0]
+    assert (cell.low, cell.high) == (((-40, 1), (0, 1)), ((-40, 1), (0, 2)))
+
+
+def test_a_cluster_that_is_open_holds_its_cells_of_a_gate_that_sees_nothing_in_it_yet(tmp_path: Path) -> None:
+    """Nobody flagged anything at second 1; what follows in the same cluster may be flagged."""
+    flags = {"output_label_production": '"fraud"', "output_label_candidate": '"fraud"'}
+    rows = [an_exchange(1, cluster="s"), an_exchange(3, **flags), an_exchange(9, cluster="s", **flags)]
+    gate = structs.replace(a_gate("precision"), label='"fraud"', output="label")
+    log = a_log(tmp_path, a_plan(gate, unit=SESSIONS), rows, [a_truth(n, '"fraud"') for n in (3, 9)], watermark=16)
+    assert (log.gather().cells[0].units, log.gather().cells[0].waiting) == (0, 2)
+    log.flush(watermark=20, paired=len(rows))
+    assert (log.gather().cells[0].units, log.gather().cells[0].waiting) == (2, 0)
 
 
 def test_what_comes_after_a_cluster_closed_is_not_counted(tmp_path: Path) -> None:
@@ -168,6 +200,18 @@ def test_what_comes_after_a_cluster_closed_is_not_counted(tmp_path: Path) -> Non
     log = a_log(tmp_path, a_plan(a_gate("error_rate"), unit=SESSIONS), rows, watermark=50)
     cell = log.gather().cells[0]
     assert (cell.low, cell.exchanges, cell.seen, cell.waiting) == (((0, 2),), 2, 3, 0)
+    assert cell.left_out == 1
+
+
+def test_what_is_left_out_is_counted_in_each_segment(tmp_path: Path) -> None:
+    rows = [an_exchange(n, cluster="s") for n in (1, 12)] + [an_exchange(15, cluster="s", segment_source="news")]
+    plan = a_plan(a_gate("error_rate", where=EVERYWHERE), unit=SESSIONS)
+    cells = by_cell(a_log(tmp_path, plan, rows, watermark=50).gather().cells)
+    assert {name: cell.left_out for name, cell in cells.items() if cell.left_out} == {
+        "overall": 2,
+        "source=tweets": 1,
+        "source=news": 1,
+    }
 
 
 def test_a_cluster_is_averaged_within_each_segment(tmp_path: Path) -> None:
@@ -299,21 +343,28 @@ def literal(plan: Plan, rows: list[dict[str, Any]], truths: dict[str, str], end:
     for gate, judge in zip(plan.gates, (accuracy, errors), strict=True):
         for test in gate.tests:
             own = [row for row in rows if test.segment == OVERALL or row["segment_source"] == test.value]
-            stops = [turn["time_us"] for turns in units.values() for turn in turns if turn in own and not judge(turn)]
-            frontier = min(stops, default=end)
+            starts, stops = {}, [end]
+            for key, turns in units.items():
+                mine = [turn for turn in turns if turn in own]
+                if not mine:
+                    continue
+                starts[key] = mine[0]["time_us"]
+                ready = turns[-1]["time_us"] + max(1, plan.unit.closes_after_us)
+                if ready > end or not all(judge(turn) for turn in mine):
+                    stops.append(starts[key])
+            frontier = min(stops)
             closed = frontier
             if plan.duration.cycle_us:
                 closed = START + (frontier - START) // plan.duration.cycle_us * plan.duration.cycle_us
             low: Counter[int] = Counter()
             high: Counter[int] = Counter()
-            for turns in units.values():
-                mine = [turn for turn in turns if turn in own]
-                ready = max(turn["time_us"] for turn in turns) + max(1, plan.unit.closes_after_us)
-                if not mine or ready > frontier:
+            for key, start in starts.items():
+                if start >= frontier:
                     continue
+                mine = [turn for turn in units[key] if turn in own]
                 marks = [judge(turn) for turn in mine]
                 high[-(-40 * sum(mark[1] for mark in marks) // len(marks))] += 1
-                if ready <= closed:
+                if start < closed:
                     low[40 * sum(mark[0] for mark in marks) // len(marks)] += 1
             result.append((tuple(sorted(low.items())), tuple(sorted(high.items())), frontier))
     return result

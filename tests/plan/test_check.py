@@ -318,6 +318,15 @@ def test_with_one_rate_a_shared_coin_means_all_or_none() -> None:
     assert "Requests with the same query:user share one coin: all of them are copied, or none." in check.explain(plan)
 
 
+def test_sticky_sampling_with_clusters_that_close_says_that_who_returns_is_not_counted() -> None:
+    clusters = {"cluster": "query:user", "closes_after": "1h"}
+    document = edited(("fork",), {"sticky": "query:user"}, of=FORKED) | {"unit": clusters}
+    said = [note for note in notes(document) if "first pause of over 1h" in note]
+    assert len(said) == 1
+    assert "more than 1% of a cell (integrity.lost), nothing is promoted" in said[0]
+    assert not [note for note in notes(document | {"fork": {}}) if "first pause" in note]
+
+
 def notes(document: dict[str, Any]) -> list[str]:
     return [each.removeprefix("Note: ") for each in check.explain(load.from_document(document)) if "Note: " in each]
 

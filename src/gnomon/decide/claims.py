@@ -4,10 +4,11 @@ Expectations tune the stakes and nothing else. For kinds whose D is not -1, 0 or
 difference as well, which no plan says: it is fixed here, so that two machines bet the same.
 """
 
+from functools import lru_cache
 from typing import Final
 
 from gnomon.records.evidence import GRID
-from gnomon.records.plan import Gate, Test
+from gnomon.records.plan import Gate, GateKind, Test
 from gnomon.stats import betting
 
 PPM: Final = 1_000_000
@@ -21,19 +22,36 @@ _LEAST: Final = 1e-6
 
 def claim(gate: Gate, test: Test) -> betting.Claim:
     """The claim of any test but those of precision and of a ratio of latencies, which are made of several bets."""
-    margin, moved, difference = test.margin_ppm / PPM, test.disagreement_ppm / PPM, test.difference_ppm / PPM
-    if gate.kind == "error_rate" and gate.ratio is not None:
+    return _claim(
+        gate.kind, gate.ratio, gate.steps, (gate.top, gate.bottom), test.margin_ppm, test.disagreement_ppm,
+        test.difference_ppm,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=4096)  # hundreds of segments share a few
+def _claim(
+    kind: GateKind,
+    ratio: tuple[int, int] | None,
+    steps: int,
+    ends: tuple[int, float],
+    margin_ppm: int,
+    disagreement_ppm: int,
+    difference_ppm: int,
+) -> betting.Claim:
+    margin, moved, difference = margin_ppm / PPM, disagreement_ppm / PPM, difference_ppm / PPM
+    if kind == "error_rate" and ratio is not None:
         rate = min(moved / (2 - _JOINT), 1 / (2 - _JOINT))
-        return betting.relative_claim(*gate.ratio, rate, _JOINT * rate)
-    size = 1 / gate.steps if gate.kind == "field" else _TYPICAL.get(gate.kind, 1.0)
+        return betting.relative_claim(*ratio, rate, _JOINT * rate)
+    size = 1 / steps if kind == "field" else _TYPICAL.get(kind, 1.0)
+    top, bottom = ends
     return betting.Claim(
         margin=margin,
         disagreement=moved,
         difference=difference,
-        top=gate.top,
-        bottom=gate.bottom,
-        grid=GRID * gate.steps,
-        outcomes=() if gate.top == 0 or size == 1 else _outcomes(moved, difference, size),
+        top=top,
+        bottom=bottom,
+        grid=GRID * steps,
+        outcomes=() if top == 0 or size == 1 else _outcomes(moved, difference, size),
     )
 
 

@@ -10,7 +10,9 @@ from gnomon.records.verdict import Verdict
 
 _LATER: Final = frozenset({"targets", "attempt", "closed_cycles"})
 _LATER_OF_A_TEST: Final = frozenset({"soft", "hybrid_p", "no_estimate", "production", "candidate"})
-_LATER_OF_A_CELL: Final = frozenset({"grid", "reference_low", "reference_high", "tail", "closed_tail", "truths"})
+_LATER_OF_A_CELL: Final = frozenset(
+    {"grid", "reference_low", "reference_high", "tail", "closed_tail", "truths", "left_out"}
+)
 """Fields that the first release did not write."""
 
 _ALARM: Final = "Alarm: "

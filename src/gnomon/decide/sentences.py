@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from gnomon.decide import kinds
+from gnomon.decide import kinds, left_out
 from gnomon.decide.assess import vacuous
 from gnomon.decide.claims import PPM
 from gnomon.decide.words import count, share, short
@@ -67,6 +67,11 @@ def would_change(name: VerdictName, tests: Sequence[TestResult], blocked: Sequen
         return _missing(behind)
     if list(blocked) == [NO_PROBES]:
         return "A probe's known answer in the log: gnomon serve sends them when it starts."
+    if any(left_out.WHAT in sentence for sentence in blocked):
+        return (
+            "A smaller share of exchanges after their cluster was closed; an amended plan with a longer "
+            "unit.closes_after counts them, and is a new trial."
+        )
     return "Fewer lost pairs: the share falls as exchanges are paired."
 
 

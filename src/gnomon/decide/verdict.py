@@ -9,7 +9,7 @@ continue       everything else
 
 from collections.abc import Sequence
 
-from gnomon.decide import lost, sentences
+from gnomon.decide import left_out, lost, sentences
 from gnomon.decide.assess import Assessment, assess_all, over_deadline, passes
 from gnomon.records.evidence import Evidence
 from gnomon.records.plan import Plan
@@ -35,7 +35,11 @@ def decide(
     over = over_deadline(plan, evidence, started_us)
     too_many = lost.over_limit(plan, evidence) if over else lost.shown_over_limit(plan, evidence)
     broken = [*evidence.anomalies, *too_many]
-    blocked = [*lost.over_limit(plan, evidence), *_unprobed(plan, evidence)]
+    blocked = [
+        *lost.over_limit(plan, evidence),
+        *left_out.over_limit(plan, evidence),
+        *_unprobed(plan, evidence),
+    ]
     name, sentence, reasons = _choose(plan, evidence, found, broken, blocked, attempt=attempt, over_deadline=over)
     targets = [target.reason for target in found.targets]
     return Verdict(

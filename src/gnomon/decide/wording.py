@@ -84,6 +84,7 @@ def _tail(plan: Plan, row: Row) -> str:
             (cell.imputed, f"{unknown} counted as worst"),
             (late, "called late and left out"),
             (cell.waiting, "waiting"),
+            (cell.left_out, "after their cluster was closed and not counted"),
         )
         if number > 0
     ]

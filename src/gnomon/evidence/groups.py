@@ -6,10 +6,12 @@ declared, by the place of the row's time between the frontiers. D is put on the 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from math import prod
+from operator import or_
 from typing import Any, Final
 
 import ibis
@@ -120,6 +122,8 @@ class Counted:
     """By gate and segment, then by value."""
     doubtful: bool = True
     """Two rows may be of one exchange: their ids have to be compared."""
+    left_out: dict[str, dict[str, int]] = field(default_factory=dict)
+    """By segment and value: exchanges that came after their cluster was closed."""
 
 
 def _builtin(text: str) -> int:
@@ -240,12 +244,10 @@ class _Counting:
         self, kept: Expr
     ) -> tuple[dict[str, dict[str, tuple[int, int]]], dict[tuple[int, str], dict[str, Tally]]]:
         late = {index for index, gate in enumerate(self._plan.judged) if gate.needs_truth}
-        found = {batch: self._grouped(kept, batch, []) for batch in self._batches if late & set(batch.gates)}
-        frontiers = self._frontiers(found.values())
+        waiting = [batch for batch in self._batches if late & set(batch.gates)]
+        frontiers = self._frontiers(self._grouped(kept, batch, [], late=late) for batch in waiting)
         slots = self._slots(frontiers)
-        if slots:
-            found = {}
-        every = [found[batch] if batch in found else self._grouped(kept, batch, slots) for batch in self._batches]
+        every = [self._grouped(kept, batch, slots) for batch in self._batches]
         parts: dict[tuple[int, str], dict[str, Tally]] = {}
         for groups in every:
             for index, segment in self._cells_of(groups.batch):
@@ -299,13 +301,18 @@ class _Counting:
 
     # the groups ----------------------------------------------------------------------------------------------------
 
-    def _grouped(self, kept: Expr, batch: _Batch, slots: Sequence[int]) -> _Groups:
+    def _grouped(
+        self, kept: Expr, batch: _Batch, slots: Sequence[int], late: AbstractSet[int] = frozenset()
+    ) -> _Groups:
+        """The groups of a batch; of rows that wait for a truth alone, where gates that need one are named (`late`)."""
         used = _Kept(kept, self._layout)
         _ = used.lost
-        for index in batch.gates:
-            terms(self._plan, self._plan.judged[index], used)
+        each = {index: terms(self._plan, self._plan.judged[index], used) for index in batch.gates}
         column, bit = self._layout.bit(_EVIDENCE)
-        table = kept.filter((kept[column] & (1 << bit)) != 0)
+        wanted = (kept[column] & (1 << bit)) != 0
+        if late:
+            wanted &= reduce(or_, [each[index].counts & each[index].waits for index in batch.gates if index in late])
+        table = kept.filter(wanted)
         keys = self._layout.keys(table, batch, used)
         if not self._one_rate:
             keys["rate"] = table.rate

@@ -141,6 +141,7 @@ class _Look:
                 tally = counted.tallies[index, test.segment].get(test.value, cells.Tally(self.end_us))
                 unknown = 0 if empty else ledger.unattributed
                 cell = _cell(gate, test, tally, rows_seen, plan.fork.rates, unknown=unknown)
+                cell = structs.replace(cell, left_out=counted.left_out.get(test.segment, {}).get(test.value, 0))
                 found.append(structs.replace(cell, truths=0) if self.earlier else cell)
         return shares, tuple(found), counted.doubtful
 
@@ -162,6 +163,7 @@ class _Look:
                 for index, gate in enumerate(plan.judged)
                 for segment in dict.fromkeys(test.segment for test in gate.tests)
             },
+            left_out={segment: units.left_out(kept, segment) for segment in segments} if plan.unit.cluster else {},
         )
 
     def _add_tails(self, read: Expr, index: int, gate: Gate, counted: groups.Counted) -> None:

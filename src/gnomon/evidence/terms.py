@@ -45,6 +45,9 @@ class Terms:
     reference_low: Expr | None = None
     """Precision: production's own D, the unknown taken as best for production."""
     reference_high: Expr | None = None
+    unsure: Expr | None = None
+    """Recall: D is 0 if the exchange is one of those asked about, which is not known and never will be. Of several
+    exchanges that make one unit these are in the mean where that hurts the claim."""
     step: int = GRID
     """What one of `low` and `high` is in the histograms' steps."""
     least: int = -1

@@ -79,7 +79,8 @@ def field(plan: Plan, gate: Gate, row: Facts) -> Terms:
 def recall(plan: Plan, gate: Gate, row: Facts) -> Terms:
     """Of the exchanges whose truth is the named value: the candidate said it, minus production said it.
 
-    An exchange whose truth never comes may or may not be one of them: it is a unit only where that hurts the claim.
+    An exchange whose truth never comes may or may not be one of them: it is a unit only where that hurts the claim. So
+    it is in the mean of several: with D = 0 it draws the others' mean towards 0.
     """
     output = output_of(plan, gate)
     flagged_a, flagged_b = row.said(output, label_of(gate))
@@ -96,6 +97,7 @@ def recall(plan: Plan, gate: Gate, row: Facts) -> Terms:
         production=flagged_a,
         candidate=flagged_b,
         came=~row.lost & positive,
+        unsure=needed & (difference == 0),
     )
 
 

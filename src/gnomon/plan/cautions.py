@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Final
 
-from gnomon.plan.units import ONE, PPM, show_share
+from gnomon.plan.units import ONE, PPM, show_duration, show_share
 from gnomon.records.plan import Plan
 
 LET_THROUGH: Final = frozenset(
@@ -24,6 +24,7 @@ def cautions(plan: Plan) -> Iterator[str]:
     yield from _selective(plan)
     yield from _noise(plan)
     yield from _lighter(plan)
+    yield from _returning(plan)
     if not plan.probes_required:
         yield (
             "Known answers are sent through the shadow path as the trial begins, and a trial without them can still be "
@@ -32,6 +33,19 @@ def cautions(plan: Plan) -> Iterator[str]:
     yield (
         "Each candidate that is tried against this production on these routes is an attempt, and each has a chance of "
         f"{show_share(plan.alpha_ppm)} to be promoted wrongly: the verdict says which attempt it is."
+    )
+
+
+def _returning(plan: Plan) -> Iterator[str]:
+    """Who is always sampled comes back, and what comes after the first pause of a cluster is not counted."""
+    closes, deadline = plan.unit.closes_after_us, plan.duration.deadline_us
+    if plan.fork.sticky is None or plan.unit.cluster is None or (deadline is not None and closes >= deadline):
+        return
+    quiet = show_duration(closes)
+    yield (
+        f"All requests of one {plan.fork.sticky} are copied or none, and those after its first pause of over {quiet} "
+        f"are not counted: where they are more than {show_share(plan.lost_ppm)} of a cell (integrity.lost), nothing is "
+        "promoted. If they come back later, write a longer unit.closes_after, or a key that ends, such as a session's."
     )
 
 

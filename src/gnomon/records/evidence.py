@@ -98,6 +98,8 @@ class Cell(Record, frozen=True, kw_only=True):
     """The same of the pairs on closed cycles, for promotion; `tail` again where no cycle is declared."""
     truths: int = 0
     """Settled exchanges whose truth was needed and came."""
+    left_out: int = 0
+    """Of the seen: they came after their cluster was closed, and are in none of the counts above."""
 
     @property
     def units(self) -> int:

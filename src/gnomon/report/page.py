@@ -160,6 +160,7 @@ def _rest(report: Report, test: TestResult) -> dict[str, str]:
         "lost": _part(cell.lost, cell.exchanges),
         "imputed": _part(cell.imputed, cell.exchanges),
         "waiting": words.count(cell.waiting),
+        "left_out": _part(cell.left_out, cell.seen),
         "truths": words.count(cell.truths) if gate.needs_truth else "not asked",
         "production": production,
         "candidate": candidate,

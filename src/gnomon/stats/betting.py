@@ -338,7 +338,9 @@ class _Table:
         self.counts = counts
         self.rows = len(counts)
         position: dict[Claim, int] = {}
-        of = [position.setdefault(claim, len(position)) for claim in claims]
+        known = {id(claim): claim for claim in claims}  # each object is looked up once, not each row
+        places = {key: position.setdefault(claim, len(position)) for key, claim in known.items()}
+        of = [places[id(claim)] for claim in claims]
         self.of = np.array(of if len(of) == self.rows else of[:1] * self.rows, dtype=np.intp)
         self.claims = tuple(position)
         self.margin = np.array([claim.margin for claim in self.claims])
