@@ -114,6 +114,20 @@ def test_a_declared_segment_without_data_is_inconclusive_and_a_catch_all_is_not(
     assert verdict.tests[2].reason == "accuracy of label on source=other: no request fell here"
 
 
+@pytest.mark.parametrize(
+    ("lost", "result"), [(1, "pass"), (40, "pass"), (41, "inconclusive")], ids=["few", "the limit", "more"]
+)
+def test_a_catch_all_without_data_may_have_lost_its_requests(lost: int, result: str) -> None:
+    """The limit is 1 % of 4,000 sampled exchanges; what left no row may have been of the cell that seems empty."""
+    evidence = some_evidence(a_cell(EQUAL), a_cell((), at=OTHER), unplaced=(lost, 4_000))
+    verdict = verdict_on(a_plan(accuracy(WHOLE, OTHER)), evidence)
+    assert [test.result for test in verdict.tests] == ["pass", result]
+    assert verdict.verdict == ("promote" if result == "pass" else "continue")
+    exchanges = "1 lost exchange" if lost == 1 else f"{lost} lost exchanges"
+    found = f"no request fell here, and {exchanges} without a row may have been here"
+    assert verdict.tests[1].reason == f"accuracy of label on source=other: {found}"
+
+
 def test_a_catch_all_that_saw_a_little_has_to_pass_like_any_other() -> None:
     plan = a_plan(accuracy(WHOLE, OTHER))
     verdict = verdict_on(plan, some_evidence(a_cell(EQUAL), a_cell(((0, 3),), at=OTHER)))

@@ -237,6 +237,7 @@ def test_lost_exchanges_without_a_row_count_as_worst_in_every_cell_that_saw_anyt
     assert evidence.sampled["overall"] == (3, 4)
     assert evidence.sampled["source=tweets"] == (0, 1)
     assert evidence.lost_share_ppm["overall"] == 750_000
+    assert evidence.unplaced == (3, 4)
 
 
 def test_from_its_first_exchange_on_a_catch_all_has_its_part_of_the_unknown_losses(tmp_path: Path) -> None:

@@ -437,6 +437,7 @@ def test_what_is_not_declared_is_not_explained() -> None:
 def test_hybrid_is_explained_with_its_sizes_and_its_part_of_alpha() -> None:
     gate = {"accuracy": {"of": "label", "no_worse_than": "production", "margin": "1pp"}}
     hybrid = {"gates": [gate], "targets": [], "hybrid": {"overall": 40_000, "every_segment": 2_000}}
+    hybrid["truth"] = KINDS["truth"] | {"policy": "first"}
     assert (
         "At the deadline one test of fixed size is made, with 40,000 units overall and 2,000 units in each cell of a "
         "segment; it and the evidence that may be looked at all along have 2.5% each."

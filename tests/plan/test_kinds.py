@@ -304,6 +304,7 @@ def test_better_is_expected_by_a_quarter_of_typical_differences(gate: dict[str, 
 
 HYBRID: dict[str, Any] = {
     "hybrid": {"overall": 40_000, "every_segment": 2_000},
+    "truth": KINDS["truth"] | {"policy": "first"},
     "gates": [{"accuracy": {"of": "label", "no_worse_than": "production", "margin": "1pp"}}],
 }
 

@@ -30,8 +30,8 @@ def assess(plan: Plan, evidence: Evidence, *, started_us: int) -> tuple[TestResu
 
     `pass` needs e >= 1/alpha against the margin, the units, and the duration, all now; a hybrid test needs 2/alpha, or
     its one test at the deadline. `fail` means that e-Holm names the test: shown to be worse than its margin, with all
-    tests together wrong at most alpha of the time. A cell that catches the rest and saw nothing passes without numbers;
-    any other cell without data is inconclusive.
+    tests together wrong at most alpha of the time. A cell that catches the rest and saw nothing passes without numbers,
+    unless too much was lost without a row, which may have been there; any other cell without data is inconclusive.
     """
     return assess_all(plan, evidence, started_us=started_us).tests
 
@@ -81,8 +81,8 @@ def _gates(plan: Plan, evidence: Evidence, started_us: int) -> tuple[list[Row], 
     for index, (row, now) in enumerate(zip(rows, found, strict=True)):
         promote_at = once if row.test.n_max is None else twice
         shown = now.e_promote >= promote_at or (now.hybrid_p is not None and now.hybrid_p <= alpha / 2)
-        result: Result = "fail" if index in harmed else _result(plan, row, now, started_us, shown=shown)
-        reason = wording.reason(plan, row, now, result, promote_at=promote_at, started_us=started_us)
+        result: Result = "fail" if index in harmed else _result(plan, evidence, row, now, started_us, shown=shown)
+        reason = wording.reason(plan, evidence, row, now, result, promote_at=promote_at, started_us=started_us)
         tests.append(_test(row, now, result, reason, promote_at, reject_at))
     return rows, found, tuple(tests)
 
@@ -104,8 +104,8 @@ def _targets(plan: Plan, evidence: Evidence, tested: bool, started_us: int) -> t
         result: Result = "inconclusive"
         if tested:
             shown = index in reached
-            result = "fail" if index in missed else _result(plan, row, now, started_us, shown=shown)
-            reason = wording.reason(plan, row, now, result, promote_at=at, started_us=started_us)
+            result = "fail" if index in missed else _result(plan, evidence, row, now, started_us, shown=shown)
+            reason = wording.reason(plan, evidence, row, now, result, promote_at=at, started_us=started_us)
         else:
             reason = f"{wording.subject(plan, row)}: {_UNTESTED}"
         targets.append(_test(row, now, result, f"Target: {reason}", at, at, soft=True))
@@ -117,9 +117,10 @@ def _rows(plan: Plan, gates: Sequence[Gate], cells: Sequence[Cell]) -> list[Row]
     return [Row(gate, test, cell, weighing.parts(plan, cell)) for (gate, test), cell in zip(tests, cells, strict=True)]
 
 
-def _result(plan: Plan, row: Row, now: Numbers, started_us: int, *, shown: bool) -> Result:
+def _result(plan: Plan, evidence: Evidence, row: Row, now: Numbers, started_us: int, *, shown: bool) -> Result:
     if vacuous(plan, row.cell):
-        return "pass"
+        lost, sampled = evidence.unplaced
+        return "inconclusive" if lost * PPM > plan.lost_ppm * sampled else "pass"
     enough = row.cell.units >= max(1, row.test.min_units)
     lasted = row.cell.frontier_us >= started_us + plan.duration.at_least_us
     return "pass" if enough and lasted and shown and now.blocked is None else "inconclusive"

@@ -5,6 +5,7 @@ from gnomon.decide.claims import PPM
 from gnomon.decide.rows import Numbers, Row
 from gnomon.decide.words import count, short, span
 from gnomon.evidence import catches_all
+from gnomon.records.evidence import Evidence
 from gnomon.records.plan import OVERALL, Plan
 from gnomon.records.verdict import Result
 
@@ -16,11 +17,13 @@ def subject(plan: Plan, row: Row) -> str:
     return f"{kinds.noun(row.gate)} {where}{f', {on}' if on else ''}"
 
 
-def reason(plan: Plan, row: Row, now: Numbers, result: Result, *, promote_at: float, started_us: int) -> str:
+def reason(
+    plan: Plan, evidence: Evidence, row: Row, now: Numbers, result: Result, *, promote_at: float, started_us: int
+) -> str:
     """One sentence with the numbers that decide, or with what is still missing."""
     head = subject(plan, row)
     if row.cell.seen == 0:
-        return f"{head}: {_nothing(plan, row)}"
+        return f"{head}: {_nothing(plan, row, evidence.unplaced[0])}"
     tail = _tail(plan, row)
     numbers = kinds.counted(row, now)
     if result == "fail":
@@ -42,8 +45,11 @@ def _shown(now: Numbers, promote_at: float) -> str:
     return f"p {now.hybrid_p:.2g} in the one test at the deadline ({sequential})"
 
 
-def _nothing(plan: Plan, row: Row) -> str:
-    return "no request fell here" if catches_all(plan, row.test.segment, row.test.value) else "no data"
+def _nothing(plan: Plan, row: Row, unplaced: int) -> str:
+    if not catches_all(plan, row.test.segment, row.test.value):
+        return "no data"
+    lost = f", and {count(unplaced, 'lost exchange')} without a row may have been here" if unplaced else ""
+    return f"no request fell here{lost}"
 
 
 def _missing(plan: Plan, row: Row, now: Numbers, promote_at: float, started_us: int) -> str:

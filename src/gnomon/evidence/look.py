@@ -110,6 +110,7 @@ class _Look:
             cells=found,
             lost_share_ppm={name: lost * 1_000_000 // of if of else 0 for name, (lost, of) in shares.items()},
             sampled=shares,
+            unplaced=(ledger.unattributed, ledger.unattributed + _rows_sampled(own)),
             ledger=ledger.sums,
             anomalies=(*anomalies, *wrong, *changes),
             notes=(*said, *_repeating(*twins), *unread),
@@ -183,6 +184,11 @@ class _Look:
 
 def _sums(counted: Sequence[Mapping[str, Any]], *names: str) -> Any:  # noqa: ANN401  as many integers as names
     return tuple(sum(int(row[name]) for row in counted) for name in names)
+
+
+def _rows_sampled(counted: Sequence[Mapping[str, Any]]) -> int:
+    """Exchanges that are evidence: pairs, and lost ones that left a row."""
+    return int(_sums([row for row in counted if row["state"] in rows.COUNTED], "read")[0])
 
 
 def _contradicting(plan: Plan, keys: int) -> tuple[tuple[str, ...], tuple[str, ...]]:

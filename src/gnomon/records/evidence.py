@@ -127,6 +127,8 @@ class Evidence(Record, frozen=True, kw_only=True):
     """By cell name: lost of sampled."""
     sampled: dict[str, tuple[int, int]] = field(default_factory=dict)
     """The same, exactly: lost and sampled exchanges. Lost ones without a row count in `overall` only."""
+    unplaced: tuple[int, int] = (0, 0)
+    """Lost exchanges without a row, which may have been of any cell, and all sampled exchanges, those included."""
     ledger: dict[str, int]
     """Sums by state over all process instances, with `seen`, `handed_over`, `received`, `open`, `invalid_head`."""
     anomalies: tuple[str, ...] = ()
