@@ -280,9 +280,9 @@ def test_values_that_are_still_to_be_found_cannot_be_rehearsed() -> None:
 def test_a_pilot_that_was_given_is_not_asked_for_again() -> None:
     plan = plan_of(**QUICK)
     pilot = Pilot(trial="pilot.1", days=3, per_day=1000, shares={})
-    with pytest.raises(GnomonError, match="or --share equal$"):
+    with pytest.raises(GnomonError, match=r"or --share equal$"):
         rehearsed(plan, traffic.traffic(plan, per_day=None, pilot=pilot))
-    with pytest.raises(GnomonError, match="or --share equal, or --pilot TRIAL$"):
+    with pytest.raises(GnomonError, match=r"or --share equal, or --pilot TRIAL$"):
         rehearsed(plan, known_of(plan, []))
 
 

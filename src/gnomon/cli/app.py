@@ -247,10 +247,11 @@ def decide(trial: TrialName = "", as_json: AsJson = False) -> None:
 
     with opened(trial) as (settings, state, chosen):
         verdict = pipeline.record_look(settings, state, chosen)
+        ended = pipeline.ended(state, chosen)
     if as_json:
         put(builtin(verdict))
     else:
-        views.verdict(verdict)
+        views.verdict(verdict, ended=ended)
     raise typer.Exit(EXIT_CODES[verdict.verdict])
 
 

@@ -169,7 +169,9 @@ def progress_lines(progress: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if cycles is not None:
         closed = "not known before the first look" if cycles["closed"] is None else f"{cycles['closed']:,} closed"
         yield "cycles", f"{cycles['over']:,} of {cycles['length_s'] / 86_400:g} d are over, {closed}"
-    if progress["next_decision_us"] is None:
+    if progress["evidence_ended_us"] is not None:
+        yield "next decision", f"none; {progress['next_decision']}"
+    elif progress["next_decision_us"] is None:
         yield "next decision", progress["next_decision"]
     else:
         yield "next decision", f"{when(progress['next_decision_us'])}: {progress['next_decision']}"
@@ -247,8 +249,10 @@ def _verdict(found: Verdict) -> RenderableType:
     )
 
 
-def verdict(found: Verdict) -> None:
-    """The verdict, its reasons and its tests."""
+def verdict(found: Verdict, *, ended: str = "") -> None:
+    """The verdict, its reasons and its tests; and that no more evidence comes, if so."""
+    if ended:
+        console().print(Text(f"{ended[0].upper()}{ended[1:]}.", style="bold yellow"))
     console().print(_verdict(found))
 
 

@@ -239,8 +239,8 @@ def ready(plan: Plan, known: Traffic) -> None:
     for segment in plan.segments:
         if segment.name in tested and segment.top is not None and not segment.values:
             raise GnomonError(
-                f"--simulate draws every cell, and the values of {segment.name} are not known yet (top: {segment.top}): "
-                "write values: [...] beside top, or leave --simulate out"
+                f"--simulate draws every cell, and the values of {segment.name} are not known yet "
+                f"(top: {segment.top}): write values: [...] beside top, or leave --simulate out"
             )
     pilot = ", or --pilot TRIAL" if known.pilot is None else ""  # one that was given did not know it
     if known.per_day is None:
