@@ -8,10 +8,12 @@
 6 switch     promote on a verified verdict; back at any time
 """
 
+import fcntl
 import getpass
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
@@ -100,7 +102,18 @@ def import_truths(settings: Settings, trial: Trial, source: Path | str) -> "Trut
     """Append ground truth to the trial's log."""
     from gnomon.log import truths
 
-    return truths.import_truths(plan_of(trial), settings.log_url(trial.id), source, now_us=clock.now_us())
+    with _one_import(settings, trial):
+        return truths.import_truths(plan_of(trial), settings.log_url(trial.id), source, now_us=clock.now_us())
+
+
+@contextmanager
+def _one_import(settings: Settings, trial: Trial) -> Iterator[None]:
+    """One import of labels at a time: what contradicts the log is found out before anything is appended."""
+    folder = settings.trial_dir(trial.id)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (folder / "labels.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # let go when the file is closed, or its process dies
+        yield
 
 
 def import_labels(settings: Settings, trial: Trial, plan: Plan, content: bytes, kind: str) -> "TruthImport":
@@ -110,7 +123,8 @@ def import_labels(settings: Settings, trial: Trial, plan: Plan, content: bytes, 
     assert kind in get_args(truth_files.Format)
     form: truth_files.Format = cast("truth_files.Format", kind)
     url = settings.log_url(trial.id)
-    return truths.import_content(plan, url, content, form, name="http", now_us=clock.now_us())
+    with _one_import(settings, trial):
+        return truths.import_content(plan, url, content, form, name="http", now_us=clock.now_us())
 
 
 # 5 -----------------------------------------------------------------------------------------------------------------
@@ -335,6 +349,7 @@ def promote(settings: Settings, state: State, trial: Trial, *, override: str | N
 
     def check_again(verdict: Verdict) -> None:
         verify(settings, state, trial, verdict)
+        _same_models(state, trial)
         now = look(settings, state, trial)
         if now.verdict != "promote":
             raise StateError(
@@ -350,6 +365,21 @@ def promote(settings: Settings, state: State, trial: Trial, *, override: str | N
         actor=actor(),
         now_us=clock.now_us(),
     )
+
+
+def _same_models(state: State, trial: Trial) -> None:
+    """The models are those that the evidence is about. After a promotion it has ended, and a look reads no identity.
+
+    Raises StateError.
+    """
+    then = {each.arm: each for each in _readings(state, trial, as_of_us=clock.now_us())}
+    for now in {each.arm: each for each in state.identities(trial.id)}.values():
+        before = then.get(now.arm)
+        if before is not None and before.digest != now.digest:
+            raise StateError(
+                f"{trial.id} cannot be promoted: {now.arm} was {before.shown} while the evidence came in and is "
+                f"{now.shown} now, which nothing was compared with; put the old model back, or begin a new trial"
+            )
 
 
 def rollback(state: State, trial: Trial, *, reason: str) -> Epoch:
