@@ -205,7 +205,9 @@ ELSEWHERE = """
 import sys
 from gnomon.state import open_state
 with open_state(sys.argv[1]) as state:
-    state.set_paused("fraud.1", paused=sys.argv[2] == "pause", reason="x", actor="ada", now_us=9)
+    state.trials()
+    if sys.argv[2] != "look":
+        state.set_paused("fraud.1", paused=sys.argv[2] == "pause", reason="x", actor="ada", now_us=9)
 """
 
 
@@ -214,7 +216,9 @@ def test_what_another_process_writes_is_seen_although_a_second_state_was_opened_
     url = url_of(tmp_path)
     with open_state(url) as served:
         register(served)
-        open_state(url).close()  # as /status and /metrics do
-        for word in ("pause", "resume"):
+        with open_state(url) as again:  # as /status and /metrics do
+            again.trials()
+        for word in ("look", "pause", "look", "resume", "look"):
             subprocess.run([sys.executable, "-c", ELSEWHERE, url, word], check=True)
+            served.trials()
         assert [pause.until_us for pause in served.pauses("fraud.1")] == [9]
