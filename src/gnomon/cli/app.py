@@ -250,7 +250,7 @@ def decide(trial: TrialName = "", as_json: AsJson = False) -> None:
     if as_json:
         put(builtin(verdict))
     else:
-        views.verdict(verdict)
+        views.verdict(verdict, pipeline.plan_of(chosen))
     raise typer.Exit(EXIT_CODES[verdict.verdict])
 
 
