@@ -317,6 +317,8 @@ def verify(
         }
         try:
             pipeline.verify(settings, state, chosen, verdict, plan)
+        except NotFound:
+            raise  # nothing was verified, which says nothing against the verdict
         except GnomonError as error:
             if as_json:
                 put({**facts, "verified": False, "reason": str(error)})

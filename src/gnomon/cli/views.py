@@ -235,7 +235,7 @@ def _tests(tests: tuple[TestResult, ...], plan: Plan) -> Table:
 
 
 def _legend(tests: tuple[TestResult, ...]) -> str:
-    """What an e-value has to reach: twice as much in a hybrid test, whose other half of alpha is its fixed-size test."""
+    """What an e-value has to reach: twice as much in a hybrid test, which keeps half of alpha for its fixed size."""
     promote = sorted({test.promote_at for test in tests})
     reject = " or ".join(words.e_value(at) for at in sorted({test.reject_at for test in tests}))
     hybrid = f" (a hybrid one at e >= {words.e_value(promote[-1])})" if len(promote) > 1 else ""
