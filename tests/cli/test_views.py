@@ -48,7 +48,7 @@ def test_every_gate_is_printed_in_its_own_unit(capsys):
 def test_a_test_without_an_estimate_says_so_instead_of_a_number(capsys):
     gate, plan = gate_of("accuracy")
     said = printed(capsys, plan, reports.a_result(gate, gate.tests[0], estimate=None, lower=None, upper=None))
-    assert "no data none above −1 pp" in row(said, "accuracy")
+    assert "none no data above −1 pp" in row(said, "accuracy")
 
 
 def test_the_thresholds_are_those_of_the_tests(capsys):

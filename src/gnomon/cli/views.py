@@ -217,7 +217,7 @@ def _tests(tests: tuple[TestResult, ...], plan: Plan) -> Table:
     table.add_column("gate and cell")
     table.add_column("result")
     for column in ("units", "needed", "estimate", "interval", "must be", "e promote", "e reject"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     for test in tests:
         gate, known = gates[test.gate], test.estimate is not None
         table.add_row(
@@ -225,8 +225,8 @@ def _tests(tests: tuple[TestResult, ...], plan: Plan) -> Table:
             Text(test.result, style=_STYLES.get(test.result, "")),
             f"{test.units:,}",
             f"{test.needed:,}",
-            scales.mean(gate, test.estimate) if known else words.nothing(test),
-            scales.interval(gate, test) if known else "none",
+            scales.mean(gate, test.estimate) if known else "none",
+            scales.interval(gate, test) if known else words.nothing(test),
             scales.margin(gate, test),
             e_value(test.e_promote),
             e_value(test.e_reject),
