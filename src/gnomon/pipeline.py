@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from gnomon import __version__, clock
-from gnomon.errors import IntegrityError, StateError, Unreachable
+from gnomon.errors import IntegrityError, NotFound, StateError, Unreachable
 from gnomon.plan import check, load, seal, top
 from gnomon.promote import pause as pauses
 from gnomon.promote import switch
@@ -222,7 +222,7 @@ def verify(settings: Settings, state: State, trial: Trial, verdict: Verdict, pla
     """Recompute a verdict from the sealed plan and the pinned tables.
 
     Raises IntegrityError with the reason: a changed seal, an edited plan file, a missing or altered log file, an audit
-    row out of chain, or a number that comes out differently.
+    row out of chain, or a number that comes out differently. NotFound when `plan_path` is not there.
     """
     from gnomon.decide import recompute
     from gnomon.log import read
@@ -257,7 +257,7 @@ def _verify_file(state: State, trial: Trial, plan_path: Path | None) -> None:
     if not path.exists():
         if plan_path is None:
             return  # the sealed plan is in the state database; its file may be gone
-        raise IntegrityError(f"{path} is not there; leave --plan out to verify by the sealed copy")
+        raise NotFound(f"plan file {path} is not there; leave --plan out to verify by the sealed copy")
     digest = seal.seal(top.filled(load.read(path, sealed=True).document, json.loads(trial.document))).digest
     if digest == trial.digest:
         return

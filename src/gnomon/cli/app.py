@@ -251,7 +251,7 @@ def decide(trial: TrialName = "", as_json: AsJson = False) -> None:
     if as_json:
         put(builtin(verdict))
     else:
-        views.verdict(verdict)
+        views.verdict(verdict, pipeline.plan_of(chosen))
     raise typer.Exit(EXIT_CODES[verdict.verdict])
 
 
@@ -319,6 +319,8 @@ def verify(
         }
         try:
             pipeline.verify(settings, state, chosen, verdict, plan)
+        except NotFound:
+            raise  # nothing was verified, which says nothing against the verdict
         except GnomonError as error:
             if as_json:
                 put({**facts, "verified": False, "reason": str(error)})
