@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from gnomon.records.plan import Duration
-from gnomon.schedule import next_decision, progress
+from gnomon.records.trial import EpochRow
+from gnomon.schedule import ended, next_decision, progress
 from tests.log.builders import PLAN
 
 DAY = 86_400_000_000
@@ -51,3 +52,26 @@ def test_before_the_first_look_nothing_is_claimed_of_the_truth():
     found = progress(plan(cycle_us=WEEK), None, started_us=0, now_us=2 * WEEK)
     assert found["truth"] == {"waiting": None, "imputed": None, "settled_to_us": None, "lag_s": None}
     assert found["cycles"] == {"length_s": 604_800.0, "over": 2, "closed": None}
+
+
+def epochs(*since):
+    return [
+        EpochRow(trial="t.1", number=number, serving=("production", "candidate")[(number - 1) % 2], since_us=us,
+                 reason="", actor="", verdict_id=None)
+        for number, us in enumerate(since, start=1)
+    ]  # fmt: skip
+
+
+def test_evidence_ends_with_the_first_promotion_and_a_rollback_does_not_bring_it_back():
+    assert ended(epochs(START), 1) is None
+    assert ended(epochs(START, DAY), 1) == DAY
+    assert ended(epochs(START, DAY, 2 * DAY, 3 * DAY), 1) == DAY
+
+
+def test_when_the_evidence_ended_no_decision_is_to_come():
+    found = progress(plan(cycle_us=WEEK), None, started_us=START, now_us=2 * DAY, ended_us=DAY)
+    assert found["next_decision_us"] is None
+    assert found["evidence_ended_us"] == DAY
+    assert found["next_decision"].startswith("evidence ended with the promotion at 1970-01-02 00:00:00 UTC: ")
+    assert found["next_decision"].endswith("; a new trial is needed")
+    assert progress(plan(cycle_us=WEEK), None, started_us=START, now_us=2 * DAY)["evidence_ended_us"] is None

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
-from gnomon import __version__, clock
+from gnomon import __version__, clock, schedule
 from gnomon.errors import IntegrityError, NotFound, StateError, Unreachable
 from gnomon.plan import check, load, seal, top
 from gnomon.promote import pause as pauses
@@ -145,8 +145,9 @@ def _readings(state: State, trial: Trial, *, as_of_us: int) -> tuple[Reading, ..
 
     The newest ones are left out: one that is being written now would be found by a verification, and not by its look.
     """
-    ends_us = [each.since_us for each in state.epochs(trial.id) if each.number > trial.first_epoch]
-    end_us = min([*ends_us, as_of_us - _WRITTEN_US])
+    ended_us = schedule.ended(state.epochs(trial.id), trial.first_epoch)
+    newest_us = as_of_us - _WRITTEN_US
+    end_us = newest_us if ended_us is None else min(ended_us, newest_us)
     return tuple(each for each in state.identities(trial.id) if each.time_us < end_us)
 
 
@@ -211,6 +212,12 @@ def record_look(settings: Settings, state: State, trial: Trial) -> Verdict:
             raise
         return rejected
     return verdict
+
+
+def ended(state: State, trial: Trial) -> str:
+    """The sentence that no more evidence comes, for beside a verdict; empty: it does. No verdict says it itself."""
+    ended_us = schedule.ended(state.epochs(trial.id), trial.first_epoch)
+    return "" if ended_us is None else schedule.ended_sentence(ended_us)
 
 
 def _rejected(state: State, trial: Trial) -> Verdict | None:

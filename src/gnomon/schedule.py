@@ -1,8 +1,11 @@
 """Schedule: when a trial can be decided, and how far its truth and its cycles are. Pure."""
 
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 from gnomon.records.plan import Plan
+from gnomon.records.trial import EpochRow
 from gnomon.records.verdict import Verdict
 
 
@@ -32,9 +35,30 @@ def next_decision(plan: Plan, *, started_us: int, now_us: int) -> tuple[int | No
     return end_us + late_us, why
 
 
-def progress(plan: Plan, last: Verdict | None, *, started_us: int, now_us: int) -> dict[str, Any]:
-    """How far truth and cycles are by the last recorded look, and when the next decision can come."""
+def ended(epochs: Iterable[EpochRow], first_epoch: int) -> int | None:
+    """When the trial's evidence ended: at its first promotion, whatever was served later; None: it goes on."""
+    return min((each.since_us for each in epochs if each.number > first_epoch), default=None)
+
+
+def ended_sentence(ended_us: int) -> str:
+    """What that means for whoever waits."""
+    at = datetime.fromtimestamp(ended_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return (
+        f"evidence ended with the promotion at {at}: requests since then count for nothing (late truth of earlier ones "
+        "does); a new trial is needed"
+    )
+
+
+def progress(
+    plan: Plan, last: Verdict | None, *, started_us: int, now_us: int, ended_us: int | None = None
+) -> dict[str, Any]:
+    """How far truth and cycles are by the last recorded look, and when the next decision can come.
+
+    None is to come when the evidence ended, which `ended_us` says.
+    """
     decision_us, why = next_decision(plan, started_us=started_us, now_us=now_us)
+    if ended_us is not None:
+        decision_us, why = None, ended_sentence(ended_us)
     cycle_us = plan.duration.cycle_us
     elapsed_us = max(0, now_us - started_us)
     needing = {gate.id for gate in plan.judged if gate.needs_truth}
@@ -62,4 +86,5 @@ def progress(plan: Plan, last: Verdict | None, *, started_us: int, now_us: int) 
         "deadline_us": None if plan.duration.deadline_us is None else started_us + plan.duration.deadline_us,
         "next_decision_us": decision_us,
         "next_decision": why,
+        "evidence_ended_us": ended_us,
     }

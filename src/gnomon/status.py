@@ -84,7 +84,11 @@ def status(settings: Settings, state: State, trial: Trial, plan: Plan, *, runner
         if facts is None
         else (0.0 if facts.oldest_us is None else max(0.0, (now_us - facts.oldest_us) / 1e6)),
         "progress": schedule.progress(
-            plan, None if last is None else last[1], started_us=trial.registered_us, now_us=now_us
+            plan,
+            None if last is None else last[1],
+            started_us=trial.registered_us,
+            now_us=now_us,
+            ended_us=schedule.ended(state.epochs(trial.id), trial.first_epoch),
         ),
         "watermark_us": watermark,
         "watermark_lag_s": lag,

@@ -47,6 +47,11 @@ def test_the_names_are_learned_under_load_and_no_request_is_lost(place):
     far = reached(place, "/status")
     assert far.status_code == 503
     assert "the top values of country are learned from 0 of 100 requests" in far.json()["error"]
+    for command in (["status"], ["trials"], ["decide", "fraud"], ["promote", "fraud", "--override", "a drill"]):
+        said = place.gnomon(*command, code=2).stderr
+        assert "gnomon serve is learning the top values of segments before it seals the plan" in said
+        assert f"http://127.0.0.1:{place.admin}/status" in said
+        assert "start one with" not in said
     stream(place.url, range(20), extra=lambda _: {"country": "IT"})
     with Load(place.url) as load:
         ready(process)
@@ -103,3 +108,4 @@ def test_asked_to_end_while_it_learns_it_ends(place):
     stream(place.url, range(3))
     place.stop(process)
     assert reached(place) is None
+    assert "start one with: gnomon serve" in place.gnomon("status", code=2).stderr

@@ -1,5 +1,6 @@
 """Promotion and rollback under load: no failed request, and the right arm answers."""
 
+import json
 import time
 from functools import partial
 
@@ -70,9 +71,16 @@ def test_evidence_stops_at_the_promotion(place):
     with Load(place.url, threads=1, pause=0.01):
         time.sleep(1)
     assert place.drained()["states"]["paired"] > before
+    place.gnomon("rollback", "fraud")
     place.stop(process)
 
     verdict = place.read("decide", code=10)
+    said = "vidence ended with the promotion at "
+    for shown in (place.gnomon("decide", code=10).stdout, place.gnomon("status").stdout):
+        assert said in " ".join(shown.split())
+        assert "a new trial is needed" in " ".join(shown.split())
+    assert said not in json.dumps(verdict)  # it is beside the verdict and not in it
+    assert "verified" in place.gnomon("verify").stdout
 
     overall = next(t for t in verdict["tests"] if t["gate"] == "error_rate" and t["segment"] == "overall")
     assert overall["units"] == before

@@ -11,7 +11,7 @@ from gnomon.forecast import rehearsal
 from gnomon.plan import rehearse as drawing
 from gnomon.plan import traffic
 from gnomon.plan.rehearse import Case, Drawn, Rehearsal
-from gnomon.plan.traffic import Traffic
+from gnomon.plan.traffic import Pilot, Traffic
 from gnomon.records.plan import Plan
 from tests.plan.test_size import STRATA, accuracy, plan_of
 
@@ -259,6 +259,31 @@ def test_what_has_to_be_known_is_asked_for() -> None:
     rare = plan_of({"recall": recall}, **QUICK)
     with pytest.raises(GnomonError, match='how often "fraud" occurs, which recall is about: add --share label=fraud'):
         rehearsed(rare, known_of(rare))
+
+
+def test_values_that_are_still_to_be_found_cannot_be_rehearsed() -> None:
+    """Nothing would be drawn; a trial that stays empty makes no wrong decision, and would look as if the plan held."""
+    segments = {"country": {"from": "body:/country", "top": 8, "learn": 1000}}
+    plan = plan_of(accuracy(where="overall and every segment"), segments=segments, **QUICK)
+    pilot = Pilot(trial="pilot.1", days=3, per_day=1000, shares={"country=other": 0.0, "country=missing": 0.0})
+    for known in (known_of(plan, ["equal"]), traffic.traffic(plan, per_day=None, pilot=pilot)):
+        with pytest.raises(GnomonError) as refused:
+            rehearsed(plan, known, trials=20)
+        assert str(refused.value) == (
+            "--simulate draws every cell, and the values of country are not known yet (top: 8): "
+            "write values: [...] beside top, or leave --simulate out"
+        )
+    overall = plan_of(accuracy(where="overall"), segments=segments, **QUICK)
+    assert rehearsed(overall, known_of(overall, []), trials=20).ended > 0
+
+
+def test_a_pilot_that_was_given_is_not_asked_for_again() -> None:
+    plan = plan_of(**QUICK)
+    pilot = Pilot(trial="pilot.1", days=3, per_day=1000, shares={})
+    with pytest.raises(GnomonError, match=r"or --share equal$"):
+        rehearsed(plan, traffic.traffic(plan, per_day=None, pilot=pilot))
+    with pytest.raises(GnomonError, match=r"or --share equal, or --pilot TRIAL$"):
+        rehearsed(plan, known_of(plan, []))
 
 
 def test_a_plan_without_an_end_needs_a_deadline() -> None:

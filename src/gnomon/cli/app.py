@@ -248,10 +248,11 @@ def decide(trial: TrialName = "", as_json: AsJson = False) -> None:
 
     with opened(trial) as (settings, state, chosen):
         verdict = pipeline.record_look(settings, state, chosen)
+        ended = pipeline.ended(state, chosen)
     if as_json:
         put(builtin(verdict))
     else:
-        views.verdict(verdict, pipeline.plan_of(chosen))
+        views.verdict(verdict, pipeline.plan_of(chosen), ended=ended)
     raise typer.Exit(EXIT_CODES[verdict.verdict])
 
 

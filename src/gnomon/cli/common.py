@@ -29,13 +29,28 @@ def opened(trial: str = "") -> "Iterator[tuple[Settings, State, Trial]]":
     if settings.state is None and not (settings.root / "state.db").exists():
         raise NotFound(f"no trial in {settings.root}; start one with: gnomon serve plan.yaml (or set GNOMON_DATA)")
     with open_state(settings.state_url) as state:
-        if trial:
-            yield settings, state, state.trial(trial)
-            return
-        trials = state.trials()
-        if not trials:
-            raise NotFound(f"no trial in {settings.root}; start one with: gnomon serve plan.yaml")
-        yield settings, state, max(trials, key=lambda each: each.registered_us)
+        try:
+            chosen = state.trial(trial) if trial else _newest(settings, state)
+        except NotFound as error:
+            from gnomon.supervisor import learn
+
+            if not learn.under_way(settings):
+                raise
+            missing = f"trial {trial!r} is not sealed" if trial else f"no trial is sealed in {settings.root}"
+            raise NotFound(
+                f"{missing} yet: gnomon serve is learning the top values of segments before it seals the plan; "
+                f"http://{settings.admin}/status says how far it is"
+            ) from error
+        yield settings, state, chosen
+
+
+def _newest(settings: "Settings", state: "State") -> "Trial":
+    from gnomon.errors import NotFound
+
+    trials = state.trials()
+    if not trials:
+        raise NotFound(f"no trial in {settings.root}; start one with: gnomon serve plan.yaml")
+    return max(trials, key=lambda each: each.registered_us)
 
 
 def say(text: str) -> None:

@@ -165,7 +165,9 @@ def progress_lines(progress: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if cycles is not None:
         closed = "not known before the first look" if cycles["closed"] is None else f"{cycles['closed']:,} closed"
         yield "cycles", f"{cycles['over']:,} of {cycles['length_s'] / 86_400:g} d are over, {closed}"
-    if progress["next_decision_us"] is None:
+    if progress["evidence_ended_us"] is not None:
+        yield "next decision", f"none; {progress['next_decision']}"
+    elif progress["next_decision_us"] is None:
         yield "next decision", progress["next_decision"]
     else:
         yield "next decision", f"{when(progress['next_decision_us'])}: {progress['next_decision']}"
@@ -250,8 +252,10 @@ def _verdict(found: Verdict, plan: Plan) -> RenderableType:
     return Group(head, *reasons, Text(found.would_change, style="dim"), *table)
 
 
-def verdict(found: Verdict, plan: Plan) -> None:
-    """The verdict, its reasons and its tests."""
+def verdict(found: Verdict, plan: Plan, *, ended: str = "") -> None:
+    """The verdict, its reasons and its tests; and that no more evidence comes, if so."""
+    if ended:
+        console().print(Text(f"{ended[0].upper()}{ended[1:]}.", style="bold yellow"))
     console().print(_verdict(found, plan))
 
 

@@ -235,19 +235,27 @@ def draw(plan: Plan, known: Traffic, scenario: Scenario, gate: Gate, claims: dic
 
 def ready(plan: Plan, known: Traffic) -> None:
     """Raise GnomonError when something is unknown without which nothing can be drawn."""
+    tested = {test.segment for test in plan.tests}
+    for segment in plan.segments:
+        if segment.name in tested and segment.top is not None and not segment.values:
+            raise GnomonError(
+                f"--simulate draws every cell, and the values of {segment.name} are not known yet "
+                f"(top: {segment.top}): write values: [...] beside top, or leave --simulate out"
+            )
+    pilot = ", or --pilot TRIAL" if known.pilot is None else ""  # one that was given did not know it
     if known.per_day is None:
-        raise GnomonError("--simulate needs to know how much comes: add --rate 5/s, or --pilot TRIAL")
+        raise GnomonError(f"--simulate needs to know how much comes: add --rate 5/s{pilot}")
     for test in plan.tests:
         if known.share(test) is None:
             raise GnomonError(
                 f"--simulate needs the share of every cell, and that of {test.cell} is not known: add "
-                f"--share {test.cell}:20% for each, or --share equal, or --pilot TRIAL"
+                f"--share {test.cell}:20% for each, or --share equal{pilot}"
             )
     for gate in plan.gates:
         if any(units_per_request(plan, known, gate, test) is None for test in gate.tests):
             raise GnomonError(
                 f"--simulate needs to know how often {gate.label} occurs, which {gate.id} is about: add "
-                f"--share {gate.output}={(gate.label or '').strip(chr(34))}:1%, or --pilot TRIAL"
+                f"--share {gate.output}={(gate.label or '').strip(chr(34))}:1%{pilot}"
             )
 
 

@@ -7,6 +7,7 @@ called, nothing is kept. Then the trial begins, and its gateways take the port o
 import asyncio
 import contextlib
 import itertools
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -35,6 +36,8 @@ LONGEST: Final = 200
 
 Say = Callable[[str], None]
 
+SOCKET: Final = "learn.sock"
+"""In the run folder: where copies are taken, as long as it learns."""
 ALWAYS: Final = 1 << 32
 SERIAL: Final = 900_000
 """Where the numbers of learning gateways begin: their sockets must not have the names of the trial's."""
@@ -127,6 +130,16 @@ def from_log(settings: Settings, loaded: load.Loaded, pilot: Trial) -> dict[str,
     return _resolved(loaded, learner, f"the log of {pilot.id}")
 
 
+def under_way(settings: Settings) -> bool:
+    """Whether a live process learns the names for this data folder: the socket of a dead one takes nobody."""
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(settings.run_dir / SOCKET))
+    except OSError:
+        return False
+    return True
+
+
 @contextlib.asynccontextmanager
 async def from_traffic(settings: Settings, loaded: load.Loaded, *, say: Say) -> AsyncIterator[dict[str, Any] | None]:
     """The document with the names that the next requests give; None: it was asked to end before there were enough.
@@ -137,7 +150,7 @@ async def from_traffic(settings: Settings, loaded: load.Loaded, *, say: Say) -> 
     learner = Learner(loaded.plan, top.unresolved(loaded.document))
     stand_in = _stand_in(loaded)
     intake = Intake(learner, trial=stand_in.id)
-    path = settings.run_dir / "learn.sock"
+    path = settings.run_dir / SOCKET
 
     def configured(control_socket: Path) -> GatewayConfig:
         epoch = Epoch(number=1, serving="production")
@@ -149,9 +162,9 @@ async def from_traffic(settings: Settings, loaded: load.Loaded, *, say: Say) -> 
         )  # fmt: skip
 
     inherited, predecessors = listener.adopt(settings.run_dir, settings.listen)
-    with inherited or listener.bind(settings.listen, key="listen") as socket:
-        gateways = Gateways(settings, socket.fileno(), configured, say=say, numbers=itertools.count(SERIAL))
-        host, port = socket.getsockname()[:2]
+    with inherited or listener.bind(settings.listen, key="listen") as listening:
+        gateways = Gateways(settings, listening.fileno(), configured, say=say, numbers=itertools.count(SERIAL))
+        host, port = listening.getsockname()[:2]
         try:
             await intake.listen(path)
             await _until_known(settings, learner, gateways, predecessors, f"http://{host}:{port}", say)
@@ -163,7 +176,7 @@ async def from_traffic(settings: Settings, loaded: load.Loaded, *, say: Say) -> 
         finally:
             intake.close()
             if not gateways.released:
-                socket.close()  # with ours open, clients would still connect, and wait for nobody
+                listening.close()  # with ours open, clients would still connect, and wait for nobody
                 await gateways.stop()
 
 
