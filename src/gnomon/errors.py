@@ -32,12 +32,12 @@ class Problem:
 class PlanError(GnomonError):
     """A plan with problems, all of them."""
 
-    def __init__(self, problems: list[Problem]) -> None:
+    def __init__(self, problems: list[Problem], *, run: str = "") -> None:
         self.problems = tuple(problems)
         file = problems[0].file
         noun = "problem" if len(problems) == 1 else "problems"
         lines = "\n".join(f"  {problem}" for problem in problems)
-        super().__init__(f"{file} has {len(problems)} {noun}:\n{lines}\nFix, then run: gnomon check {file}")
+        super().__init__(f"{file} has {len(problems)} {noun}:\n{lines}\nFix, then run: {run or f'gnomon check {file}'}")
 
 
 class NotFound(GnomonError):

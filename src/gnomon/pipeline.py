@@ -8,15 +8,17 @@
 6 switch     promote on a verified verdict; back at any time
 """
 
+import fcntl
 import getpass
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from gnomon import __version__, clock, schedule
-from gnomon.errors import IntegrityError, StateError, Unreachable
+from gnomon.errors import IntegrityError, NotFound, StateError, Unreachable
 from gnomon.plan import check, load, seal, top
 from gnomon.promote import pause as pauses
 from gnomon.promote import switch
@@ -101,7 +103,18 @@ def import_truths(settings: Settings, trial: Trial, source: Path | str) -> "Trut
     """Append ground truth to the trial's log."""
     from gnomon.log import truths
 
-    return truths.import_truths(plan_of(trial), settings.log_url(trial.id), source, now_us=clock.now_us())
+    with _one_import(settings, trial):
+        return truths.import_truths(plan_of(trial), settings.log_url(trial.id), source, now_us=clock.now_us())
+
+
+@contextmanager
+def _one_import(settings: Settings, trial: Trial) -> Iterator[None]:
+    """One import of labels at a time: what contradicts the log is found out before anything is appended."""
+    folder = settings.trial_dir(trial.id)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (folder / "labels.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # let go when the file is closed, or its process dies
+        yield
 
 
 def import_labels(settings: Settings, trial: Trial, plan: Plan, content: bytes, kind: str) -> "TruthImport":
@@ -111,7 +124,8 @@ def import_labels(settings: Settings, trial: Trial, plan: Plan, content: bytes, 
     assert kind in get_args(truth_files.Format)
     form: truth_files.Format = cast("truth_files.Format", kind)
     url = settings.log_url(trial.id)
-    return truths.import_content(plan, url, content, form, name="http", now_us=clock.now_us())
+    with _one_import(settings, trial):
+        return truths.import_content(plan, url, content, form, name="http", now_us=clock.now_us())
 
 
 # 5 -----------------------------------------------------------------------------------------------------------------
@@ -216,7 +230,7 @@ def verify(settings: Settings, state: State, trial: Trial, verdict: Verdict, pla
     """Recompute a verdict from the sealed plan and the pinned tables.
 
     Raises IntegrityError with the reason: a changed seal, an edited plan file, a missing or altered log file, an audit
-    row out of chain, or a number that comes out differently.
+    row out of chain, or a number that comes out differently. NotFound when `plan_path` is not there.
     """
     from gnomon.decide import recompute
     from gnomon.log import read
@@ -251,7 +265,7 @@ def _verify_file(state: State, trial: Trial, plan_path: Path | None) -> None:
     if not path.exists():
         if plan_path is None:
             return  # the sealed plan is in the state database; its file may be gone
-        raise IntegrityError(f"{path} is not there; leave --plan out to verify by the sealed copy")
+        raise NotFound(f"plan file {path} is not there; leave --plan out to verify by the sealed copy")
     digest = seal.seal(top.filled(load.read(path, sealed=True).document, json.loads(trial.document))).digest
     if digest == trial.digest:
         return
@@ -344,6 +358,7 @@ def promote(settings: Settings, state: State, trial: Trial, *, override: str | N
 
     def check_again(verdict: Verdict) -> None:
         verify(settings, state, trial, verdict)
+        _same_models(state, trial)
         now = look(settings, state, trial)
         if now.verdict != "promote":
             raise StateError(
@@ -359,6 +374,21 @@ def promote(settings: Settings, state: State, trial: Trial, *, override: str | N
         actor=actor(),
         now_us=clock.now_us(),
     )
+
+
+def _same_models(state: State, trial: Trial) -> None:
+    """The models are those that the evidence is about. After a promotion it has ended, and a look reads no identity.
+
+    Raises StateError.
+    """
+    then = {each.arm: each for each in _readings(state, trial, as_of_us=clock.now_us())}
+    for now in {each.arm: each for each in state.identities(trial.id)}.values():
+        before = then.get(now.arm)
+        if before is not None and before.digest != now.digest:
+            raise StateError(
+                f"{trial.id} cannot be promoted: {now.arm} was {before.shown} while the evidence came in and is "
+                f"{now.shown} now, which nothing was compared with; put the old model back, or begin a new trial"
+            )
 
 
 def rollback(state: State, trial: Trial, *, reason: str) -> Epoch:

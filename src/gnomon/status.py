@@ -57,7 +57,7 @@ def status(settings: Settings, state: State, trial: Trial, plan: Plan, *, runner
             gateway=bool(alive),
             runner=runner,
             lag_s=lag,
-            paused=paused is not None,
+            paused=trial.id if paused else "",
             found=found,
             damage=damage,
             now_us=now_us,
@@ -266,12 +266,12 @@ def health(
     gateway: bool,
     runner: bool,
     lag_s: float | None,
-    paused: bool,
+    paused: str,
     found: tuple[ProbeResult, ...],
     damage: str = "",
     now_us: int,
 ) -> str:
-    """A shadow path that carries nothing is UNKNOWN, not green."""
+    """A shadow path that carries nothing is UNKNOWN, not green. `paused` is the trial, when it is."""
     off = settings.probe_every is None
     doubt = "" if settings.probe_every is None else doubted(found, every_s=settings.probe_every, now_us=now_us)
     still = lag_s is not None and lag_s > 3 * max(settings.flush, 60)
@@ -279,7 +279,7 @@ def health(
         (not gateway, "UNKNOWN: no gateway is running"),
         (damage, f"UNKNOWN: {damage}"),
         (not runner, "UNKNOWN: no runner; copies wait in the gateways or are shed"),
-        (paused, "PAUSED: nothing is shadowed until gnomon resume"),
+        (paused, f"PAUSED: nothing is shadowed until gnomon resume {paused}"),
         (doubt, f"UNKNOWN: {doubt}"),
         (lag_s is None, "UNKNOWN: nothing is in the log yet"),
         (still, f"UNKNOWN: the log stands still for {lag_s or 0:,.0f} s; see logs/runner.log in the data folder"),

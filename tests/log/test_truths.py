@@ -3,16 +3,22 @@
 import io
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from gnomon import pipeline
 from gnomon.errors import GnomonError, NotFound
 from gnomon.log import read
 from gnomon.log.truths import import_truths, wanted_outputs
-from tests.log.builders import BY_ID, PLAN, log_comparisons
+from gnomon.plan import load as load_plan
+from gnomon.plan import seal
+from gnomon.settings import Settings
+from gnomon.state import open_state
+from tests.log.builders import BY_ID, DOCUMENT, PLAN, log_comparisons
 
 
 @pytest.fixture
@@ -208,3 +214,24 @@ def test_truth_is_wanted_for_what_targets_and_fields_look_at():
     assert [output.name for output in wanted_outputs(only_target)] == ["label", "score"]
     without = msgspec.structs.replace(PLAN, gates=(accuracy,), targets=())
     assert [output.name for output in wanted_outputs(without)] == [accuracy.output]
+
+
+def test_imports_that_come_at_once_are_checked_one_after_the_other(tmp_path):
+    """Under `error` two that contradict each other cannot both be taken: the trial would be invalid for good."""
+    settings = Settings(data=tmp_path / "data")
+    settings.prepare()
+    document = DOCUMENT | {"truth": DOCUMENT["truth"] | {"policy": "error"}}
+    with open_state(settings.state_url) as state:
+        trial = state.register(document, seal.seal(document), plan_path="p", program="x", now_us=1, actor="ada")
+    plan = load_plan.from_document(document)
+
+    def send(value):
+        try:
+            content = f"transaction_id,label\nk1,{value}\n".encode()
+            return pipeline.import_labels(settings, trial, plan, content, "csv").rows
+        except GnomonError:
+            return None
+
+    with ThreadPoolExecutor(6) as pool:
+        rows = list(pool.map(send, [f"v{number}" for number in range(6)]))
+    assert sorted(rows, key=str) == [1, None, None, None, None, None]

@@ -61,6 +61,7 @@ def test_a_wrong_answer_is_named_and_nothing_is_written() -> None:
     with pytest.raises(PlanError) as caught:
         template(dataclasses.replace(ANSWERS, production="127.0.0.1:9001", route="predict"))
     assert [problem.key for problem in caught.value.problems] == ["production.url", "routes[0]"]
+    assert str(caught.value).endswith("\nFix, then run: gnomon init")  # there is no file to check
 
 
 @settings(max_examples=60, deadline=None)

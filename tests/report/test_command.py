@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gnomon.cli.app import app
-from gnomon.errors import IntegrityError
+from gnomon.errors import IntegrityError, NotFound
 from gnomon.state import open_state
 from tests.notebook.place import a_place
 
@@ -78,3 +78,17 @@ def test_some_looks_are_read_by_their_numbers_and_attempts_are_of_the_same_produ
         assert [number for number, _ in state.verdicts(sealed.id, [3, 1])] == [1, 3]
         assert state.verdicts(sealed.id, []) == []
         assert [each.id for each in state.attempts(sealed.id)] == [sealed.id]
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_a_plan_file_that_is_not_there_is_no_finding_against_the_verdict(place, tmp_path, monkeypatch, form):
+    monkeypatch.setenv("GNOMON_DATA", str(place[0].data))
+
+    done = CliRunner().invoke(app, ["verify", "fraud", "--plan", str(tmp_path / "none.yaml"), *form])
+
+    assert isinstance(done.exception, NotFound)
+    assert done.exception.exit_code == 2
+    assert str(done.exception) == (
+        f"plan file {tmp_path / 'none.yaml'} is not there; leave --plan out to verify by the sealed copy"
+    )
+    assert "verified" not in done.stdout

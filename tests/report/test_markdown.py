@@ -114,6 +114,22 @@ def test_why_there_is_no_estimate_targets_noise_and_attempts_are_in_the_comment(
     assert tables(report.markdown(reports.every_kind()))[:2] == [[9] * 19, [9] * 2]
 
 
+def test_a_test_nothing_has_settled_for_has_no_line_of_its_own_without_a_reason():
+    made = reports.every_kind()
+    name = "recall:fraud"
+    empty = {"units": 0, "estimate": None, "lower": None, "upper": None, "no_estimate": "no settled pairs"}
+    tests = tuple(
+        structs.replace(test, **empty, cell=structs.replace(test.cell, low=(), high=())) if test.gate == name else test
+        for test in made.verdict.tests
+    )
+    text = report.markdown(structs.replace(made, verdict=structs.replace(made.verdict, tests=tests)))
+
+    assert "| recall:fraud | overall | ○ inconclusive | 0 / 1,000 | no data | none |" in text
+    assert [line for line in text.splitlines() if line.startswith("- recall:fraud")] == []
+    assert [line for line in text.splitlines() if line.startswith("- ") and line.endswith(": ")] == []
+    assert "- precision:fraud overall: No interval" in text
+
+
 def test_while_a_trial_goes_on_the_last_date_is_in_the_comment_as_an_estimate():
     made = reports.every_kind()
     tests = tuple(test for test in made.verdict.tests if test.estimate is not None and test.result != "fail")

@@ -199,3 +199,26 @@ def test_the_tables_are_postgresqls_too() -> None:
     texts = [str(sa.schema.CreateTable(table).compile(dialect=dialect)) for table in schema.metadata.sorted_tables]
     assert len(texts) == 7
     assert any("id SERIAL NOT NULL" in text for text in texts)
+
+
+ELSEWHERE = """
+import sys
+from gnomon.state import open_state
+with open_state(sys.argv[1]) as state:
+    state.trials()
+    if sys.argv[2] != "look":
+        state.set_paused("fraud.1", paused=sys.argv[2] == "pause", reason="x", actor="ada", now_us=9)
+"""
+
+
+def test_what_another_process_writes_is_seen_although_a_second_state_was_opened_and_closed_here(tmp_path: Path) -> None:
+    """Closing any descriptor of the file would drop this process's locks; the other would clean up what is in use."""
+    url = url_of(tmp_path)
+    with open_state(url) as served:
+        register(served)
+        with open_state(url) as again:  # as /status and /metrics do
+            again.trials()
+        for word in ("look", "pause", "look", "resume", "look"):
+            subprocess.run([sys.executable, "-c", ELSEWHERE, url, word], check=True)
+            served.trials()
+        assert [pause.until_us for pause in served.pauses("fraud.1")] == [9]

@@ -104,7 +104,7 @@ def test_a_gateway_that_hung_is_told_what_is_wanted_then(tmp_path, monkeypatch):
             await until(lambda: gateway.has(PAUSED) and len(said) == 2)
         assert said == [
             "epoch 2: candidate serves now",
-            "paused by ada: peak hour; nothing is shadowed until gnomon resume",
+            "paused by ada: peak hour; nothing is shadowed until gnomon resume fraud.1",
         ]
 
     asyncio.run(story())

@@ -18,6 +18,7 @@ from gnomon.records.facts import ProbeResult, RunnerFacts, TwinFacts
 from gnomon.settings import Settings
 from gnomon.state import open_state
 from gnomon.status import KINDS, arms, equalities
+from gnomon.status import status as report
 from gnomon.supervisor import admin
 from tests.log.builders import ledger
 from tests.path.conftest import free_port
@@ -111,6 +112,14 @@ def alive():
         instance="g", pid=1, trial="fraud-v2.1", epoch=1, stratum="all", alive=True, seen=0, handed_over=0,
         invalid_head=0, frontier_us=0, states={},
     )  # fmt: skip
+
+
+def test_a_paused_trial_says_the_whole_command_that_ends_the_pause(served, monkeypatch):
+    settings, state, trial = served
+    monkeypatch.setattr(counters, "read_all", lambda folder, one_moment=False: [alive()])
+    pipeline.pause(state, trial, reason="peak hour")
+    said = report(settings, state, trial, pipeline.plan_of(trial), runner=True)
+    assert said["health"] == f"PAUSED: nothing is shadowed until gnomon resume {trial.id}"
 
 
 def test_a_ledger_that_cannot_be_read_is_no_broken_equality():

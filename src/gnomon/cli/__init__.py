@@ -4,7 +4,11 @@ Promises  every command that prints a result takes --json; errors a user can fix
           exit code 2 (30: integrity); bugs are tracebacks
 """
 
+import errno
 import sys
+
+_FULL = frozenset({errno.ENOSPC, errno.EROFS, errno.EDQUOT})
+"""What a disk says to whoever writes, with or without a file's name."""
 
 
 def main() -> None:
@@ -17,9 +21,12 @@ def main() -> None:
     except GnomonError as error:
         print(f"gnomon: {error}", file=sys.stderr)  # noqa: T201  the command line's own words
         raise SystemExit(error.exit_code) from None
-    except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
-        print(f"gnomon: {error.filename}: {error.strerror}; name another path", file=sys.stderr)  # noqa: T201  as above
-        raise SystemExit(2) from None
     except BrokenPipeError:  # `gnomon trials | head`
         sys.stderr.close()
         raise SystemExit(141) from None
+    except OSError as error:
+        if error.filename is None and error.errno not in _FULL:
+            raise
+        where = "" if error.filename is None else f"{error.filename}: "
+        print(f"gnomon: {where}{error.strerror}; name another path", file=sys.stderr)  # noqa: T201  as above
+        raise SystemExit(2) from None

@@ -59,6 +59,7 @@ def init(
 ) -> None:
     """Ask a few questions and write a commented plan."""
     from gnomon.errors import StateError
+    from gnomon.files import put as put_file
     from gnomon.plan.init import Answers, template
 
     if path.exists() and not force:
@@ -76,7 +77,7 @@ def init(
         output=answer(output, "Where the answer stands in the response", "body:/label"),
         truth=answer(truth, "Where the truth's key stands in the request (none: no truth)", "body:/id"),
     )
-    path.write_text(template(answers))
+    put_file(path, template(answers).encode(), mode=0o666)
     say(f"wrote {path}; read it aloud in a meeting, then run: gnomon check {path}")
 
 
@@ -251,7 +252,7 @@ def decide(trial: TrialName = "", as_json: AsJson = False) -> None:
     if as_json:
         put(builtin(verdict))
     else:
-        views.verdict(verdict, ended=ended)
+        views.verdict(verdict, pipeline.plan_of(chosen), ended=ended)
     raise typer.Exit(EXIT_CODES[verdict.verdict])
 
 
@@ -266,6 +267,7 @@ def report(
     """Report the last verdict (or a first look). Markdown on standard output when no file is named."""
     from gnomon import pipeline
     from gnomon import report as reports
+    from gnomon.files import put as put_file
 
     with opened(trial) as (settings, state, chosen):
         verdict = _last(settings, state, chosen)
@@ -273,7 +275,7 @@ def report(
     for path, render in ((html, reports.html), (markdown, reports.markdown)):
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(render(built), encoding="utf-8")
+            put_file(path, render(built).encode(), mode=0o666)
             say(f"wrote {path}")
     if charts is not None:
         from gnomon.report import figures
@@ -318,6 +320,8 @@ def verify(
         }
         try:
             pipeline.verify(settings, state, chosen, verdict, plan)
+        except NotFound:
+            raise  # nothing was verified, which says nothing against the verdict
         except GnomonError as error:
             if as_json:
                 put({**facts, "verified": False, "reason": str(error)})

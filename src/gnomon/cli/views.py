@@ -13,9 +13,10 @@ from rich.text import Text
 
 from gnomon import pipeline
 from gnomon.records.ledger import LOST_STATES
+from gnomon.records.plan import Plan
 from gnomon.records.trial import Trial
 from gnomon.records.verdict import TestResult, Verdict
-from gnomon.report import words
+from gnomon.report import scales, words
 from gnomon.settings import Settings
 from gnomon.state import State
 
@@ -39,11 +40,6 @@ def console() -> Console:
 def when(time_us: int | None) -> str:
     """UTC, to the second."""
     return "-" if not time_us else datetime.fromtimestamp(time_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def points(value: float | None) -> str:
-    """A mean of D in percentage points."""
-    return "no data" if value is None else f"{100 * value:+.1f} pp"
 
 
 def e_value(value: float) -> str:
@@ -216,44 +212,51 @@ def status(now: dict[str, Any]) -> None:
     console().print(_status(now))
 
 
-def _tests(tests: tuple[TestResult, ...]) -> Table:
+def _tests(tests: tuple[TestResult, ...], plan: Plan) -> Table:
+    """Each test in the unit of its gate, as the reports write it."""
+    gates = {gate.id: gate for gate in plan.judged}
     table = Table(box=None, pad_edge=False)
     table.add_column("gate and cell")
     table.add_column("result")
-    for column in ("units", "needed", "estimate", "interval", "margin", "e promote", "e reject"):
-        table.add_column(column, justify="right")
+    for column in ("units", "needed", "estimate", "interval", "must be", "e promote", "e reject"):
+        table.add_column(column, justify="right", no_wrap=True)
     for test in tests:
-        interval = "-" if test.lower is None or test.upper is None else f"{points(test.lower)} to {points(test.upper)}"
+        gate, known = gates[test.gate], test.estimate is not None
         table.add_row(
             test.name,
             Text(test.result, style=_STYLES.get(test.result, "")),
             f"{test.units:,}",
             f"{test.needed:,}",
-            points(test.estimate),
-            interval,
-            f"{test.margin_ppm / 10_000:g} pp",
+            scales.mean(gate, test.estimate) if known else "none",
+            scales.interval(gate, test) if known else words.nothing(test),
+            scales.margin(gate, test),
             e_value(test.e_promote),
             e_value(test.e_reject),
         )
     return table
 
 
-def _verdict(found: Verdict) -> RenderableType:
+def _legend(tests: tuple[TestResult, ...]) -> str:
+    """What an e-value has to reach: twice as much in a hybrid test, which keeps half of alpha for its fixed size."""
+    promote = sorted({test.promote_at for test in tests})
+    reject = " or ".join(words.e_value(at) for at in sorted({test.reject_at for test in tests}))
+    hybrid = f" (a hybrid one at e >= {words.e_value(promote[-1])})" if len(promote) > 1 else ""
+    return f"a test promotes at e >= {words.e_value(promote[0])}{hybrid} and rejects at e >= {reject}; looking is free"
+
+
+def _verdict(found: Verdict, plan: Plan) -> RenderableType:
     head = Text.assemble((found.verdict.upper(), _STYLES[found.verdict]), "  ", found.sentence)
-    alpha = found.alpha_ppm / 1e6
-    legend = f"a test promotes at e >= {1 / alpha:g} and rejects at e >= {len(found.tests) / alpha:g}; looking is free"
     passing = tuple(test.reason for test in found.tests if test.result == "pass")  # the table says those
     reasons = [Text(f"  - {reason}") for reason in found.reasons if not reason.endswith(passing)]
-    return Group(
-        head, *reasons, Text(found.would_change, style="dim"), Text(), _tests(found.tests), Text(legend, style="dim")
-    )
+    table = (Text(), _tests(found.tests, plan), Text(_legend(found.tests), style="dim")) if found.tests else ()
+    return Group(head, *reasons, Text(found.would_change, style="dim"), *table)
 
 
-def verdict(found: Verdict, *, ended: str = "") -> None:
+def verdict(found: Verdict, plan: Plan, *, ended: str = "") -> None:
     """The verdict, its reasons and its tests; and that no more evidence comes, if so."""
     if ended:
         console().print(Text(words.sentence(ended), style="bold yellow"))
-    console().print(_verdict(found))
+    console().print(_verdict(found, plan))
 
 
 def truths(trial: str, result: Any) -> None:  # noqa: ANN401  log.truths.TruthImport
@@ -281,7 +284,7 @@ def watch(
     def frame() -> tuple[dict[str, Any], Verdict]:
         return pipeline.status(settings, state, trial), pipeline.look(settings, state, trial)
 
-    count = 0
+    count, plan = 0, pipeline.plan_of(trial)
     try:
         if emit is not None:
             while not looks or count < looks:
@@ -294,7 +297,7 @@ def watch(
         with Live(console=console(), auto_refresh=False, screen=False) as live:
             while not looks or count < looks:
                 now, found = frame()
-                live.update(Group(_status(now), Text(), _verdict(found)), refresh=True)
+                live.update(Group(_status(now), Text(), _verdict(found, plan)), refresh=True)
                 count += 1
                 if count != looks:
                     time.sleep(every)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from gnomon.errors import PlanError
 from gnomon.plan import load
 
 NO_TRUTH: Final = frozenset({"", "none", "no"})
@@ -43,7 +44,10 @@ def template(answers: Answers) -> str:
         gate=_ACCURACY if key else _AGREEMENT,
         target=_BETTER if key else _FEWER,
     )
-    load.parse(text, Path("your answers"))
+    try:
+        load.parse(text, Path("your answers"))
+    except PlanError as error:
+        raise PlanError(list(error.problems), run="gnomon init") from None
     return text
 
 

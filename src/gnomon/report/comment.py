@@ -36,11 +36,7 @@ def render(report: Report) -> str:
         *(_row([escape(cell) for cell in _cells(report, test)]) for test in shown),
         "",
         *([f"{left_out} more tests are in the JSON and HTML reports.", ""] if left_out else []),
-        *(
-            f"- {escape(test.name)}: {escape(words.unestimated(test))}"
-            for test in shown
-            if test.no_estimate is not None
-        ),
+        *(f"- {escape(test.name)}: {escape(words.unestimated(test))}" for test in shown if words.unestimated(test)),
         "",
         *_targets(report),
         f"**What would change it:** {escape(verdict.would_change)}",

@@ -5,7 +5,6 @@ exchanges, so the cost of the disk is shared. Mode 0600, secure_delete and `scru
 not have.
 """
 
-import os
 import sqlite3
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from gnomon.errors import GnomonError, StateError
+from gnomon.files import make_private
 from gnomon.records.frames import Exchange
 
 _LAYOUT: Final = 2
@@ -153,7 +153,7 @@ class Inbox:
 
     def __init__(self, path: Path, *, trial: str) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its other files the same mode
+        make_private(path)  # SQLite gives its other files the same mode
         self.path = path
         self.trial = trial
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from gnomon.errors import StateDown, StateError
+from gnomon.files import make_private
 from gnomon.state import schema
 
 BUSY_MS: Final = 10_000
@@ -139,8 +140,7 @@ def _sqlite(url: sa.URL) -> sa.Engine:
         )
     path = Path(url.database)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # before SQLite makes it, so that no other user can open it in between; its -wal and -shm files take its mode
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    make_private(path)  # its -wal and -shm files take its mode
     if path.stat().st_uid == os.getuid():
         path.chmod(0o600)
     engine = sa.create_engine(url)

@@ -102,6 +102,7 @@ class Pushes:
         if now.epoch != before.epoch:
             self._say(f"epoch {now.epoch.number}: {now.epoch.serving} serves now")
         if now.pause is not None and before.pause is None:
-            self._say(f"paused by {now.pause.actor}: {now.pause.reason}; nothing is shadowed until gnomon resume")
+            until = f"nothing is shadowed until gnomon resume {self._trial}"
+            self._say(f"paused by {now.pause.actor}: {now.pause.reason}; {until}")
         elif now.pause is None and before.pause is not None:
             self._say("resumed: requests are shadowed again")
