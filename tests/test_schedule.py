@@ -72,6 +72,6 @@ def test_when_the_evidence_ended_no_decision_is_to_come():
     found = progress(plan(cycle_us=WEEK), None, started_us=START, now_us=2 * DAY, ended_us=DAY)
     assert found["next_decision_us"] is None
     assert found["evidence_ended_us"] == DAY
-    assert found["next_decision"].startswith("evidence ended with the promotion at 1970-01-02 00:00:00 UTC: ")
+    assert found["next_decision"].startswith("evidence ended with the promotion at 1970-01-02T00:00:00Z: ")
     assert found["next_decision"].endswith("; a new trial is needed")
     assert progress(plan(cycle_us=WEEK), None, started_us=START, now_us=2 * DAY)["evidence_ended_us"] is None

@@ -27,6 +27,7 @@ from gnomon.records.plan import Plan
 from gnomon.records.process import Epoch
 from gnomon.records.trial import Pause, Trial
 from gnomon.records.verdict import Verdict
+from gnomon.report import words
 from gnomon.settings import Settings
 from gnomon.state import State
 
@@ -217,7 +218,7 @@ def record_look(settings: Settings, state: State, trial: Trial) -> Verdict:
 def ended(state: State, trial: Trial) -> str:
     """The sentence that no more evidence comes, for beside a verdict; empty: it does. No verdict says it itself."""
     ended_us = schedule.ended(state.epochs(trial.id), trial.first_epoch)
-    return "" if ended_us is None else schedule.ended_sentence(ended_us)
+    return "" if ended_us is None else words.evidence_ended(ended_us)
 
 
 def _rejected(state: State, trial: Trial) -> Verdict | None:
@@ -311,6 +312,7 @@ def build_report(settings: Settings, state: State, trial: Trial, verdict: Verdic
         verdict,
         description,
         pauses=tuple(state.pauses(trial.id)),
+        evidence_ended_us=schedule.ended(state.epochs(trial.id), trial.first_epoch),
         tax=status_now.tax(settings.trial_dir(trial.id) / "counters"),
         probes=status_now.probes(settings, trial),
         identities=_readings(state, trial, as_of_us=verdict.as_of_us),

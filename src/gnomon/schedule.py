@@ -1,12 +1,12 @@
 """Schedule: when a trial can be decided, and how far its truth and its cycles are. Pure."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 from gnomon.records.plan import Plan
 from gnomon.records.trial import EpochRow
 from gnomon.records.verdict import Verdict
+from gnomon.report import words
 
 
 def next_decision(plan: Plan, *, started_us: int, now_us: int) -> tuple[int | None, str]:
@@ -40,15 +40,6 @@ def ended(epochs: Iterable[EpochRow], first_epoch: int) -> int | None:
     return min((each.since_us for each in epochs if each.number > first_epoch), default=None)
 
 
-def ended_sentence(ended_us: int) -> str:
-    """What that means for whoever waits."""
-    at = datetime.fromtimestamp(ended_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return (
-        f"evidence ended with the promotion at {at}: requests since then count for nothing (late truth of earlier ones "
-        "does); a new trial is needed"
-    )
-
-
 def progress(
     plan: Plan, last: Verdict | None, *, started_us: int, now_us: int, ended_us: int | None = None
 ) -> dict[str, Any]:
@@ -58,7 +49,7 @@ def progress(
     """
     decision_us, why = next_decision(plan, started_us=started_us, now_us=now_us)
     if ended_us is not None:
-        decision_us, why = None, ended_sentence(ended_us)
+        decision_us, why = None, words.evidence_ended(ended_us)
     cycle_us = plan.duration.cycle_us
     elapsed_us = max(0, now_us - started_us)
     needing = {gate.id for gate in plan.judged if gate.needs_truth}

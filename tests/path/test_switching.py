@@ -76,7 +76,7 @@ def test_evidence_stops_at_the_promotion(place):
 
     verdict = place.read("decide", code=10)
     said = "vidence ended with the promotion at "
-    for shown in (place.gnomon("decide", code=10).stdout, place.gnomon("status").stdout):
+    for shown in (place.gnomon("decide", code=10).stdout, place.gnomon("status").stdout, place.gnomon("report").stdout):
         assert said in " ".join(shown.split())
         assert "a new trial is needed" in " ".join(shown.split())
     assert said not in json.dumps(verdict)  # it is beside the verdict and not in it

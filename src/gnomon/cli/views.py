@@ -255,7 +255,7 @@ def _verdict(found: Verdict, plan: Plan) -> RenderableType:
 def verdict(found: Verdict, plan: Plan, *, ended: str = "") -> None:
     """The verdict, its reasons and its tests; and that no more evidence comes, if so."""
     if ended:
-        console().print(Text(f"{ended[0].upper()}{ended[1:]}.", style="bold yellow"))
+        console().print(Text(words.sentence(ended), style="bold yellow"))
     console().print(_verdict(found, plan))
 
 

@@ -28,7 +28,7 @@ def render(report: Report) -> str:
         "",
         _arms(report),
         "",
-        *(f"- {escape(words.pause(each))}" for each in report.pauses if each.until_us is None),
+        *(f"- {escape(remark)}" for remark in words.remarks(report.pauses, report.evidence_ended_us)),
         *(f"- {escape(remark)}" for remark in verdict.reasons if remark not in reasons),
         "",
         _row(_COLUMNS),
@@ -68,7 +68,8 @@ def _targets(report: Report) -> list[str]:
 
 def _outlook(report: Report) -> list[str]:
     """When the last test could pass, as long as the trial goes on."""
-    slowest = progress.last(report.progress) if report.verdict.verdict == "continue" else None
+    goes_on = report.verdict.verdict == "continue" and report.evidence_ended_us is None
+    slowest = progress.last(report.progress) if goes_on else None
     if slowest is None:
         return []
     name = escape(f"{slowest.gate} {words.cell(slowest)}")

@@ -32,8 +32,8 @@ def progress(report: Report) -> dict[str, Any]:
 
 
 def _expected(report: Report) -> str:
-    """When the trial may end, as an estimate; empty for a verdict that is one already."""
-    if report.verdict.verdict != "continue":
+    """When the trial may end, as an estimate; empty for a verdict that is one already, and when no evidence comes."""
+    if report.verdict.verdict != "continue" or report.evidence_ended_us is not None:
         return ""
     slowest = progresses.last(report.progress)
     if slowest is None or slowest.estimated_us is None:

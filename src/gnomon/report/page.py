@@ -38,7 +38,7 @@ def render(report: Report) -> str:
         r=report,
         w=words,
         verdict=_verdict(report),
-        remarks=[*(words.pause(each) for each in report.pauses if each.until_us is None), *_remarks(report.verdict)],
+        remarks=[*words.remarks(report.pauses, report.evidence_ended_us), *_remarks(report.verdict)],
         pauses=[words.pause(each) for each in report.pauses],
         forest=figures.inline(figures.forest(report)),
         forest_text=_forest_text(report),

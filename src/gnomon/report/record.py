@@ -87,6 +87,8 @@ class Report(Record, frozen=True, kw_only=True):
     description: Description
     pauses: tuple[Pause, ...] = ()
     """When nothing was shadowed, by whose order; as of the building of this report, which may be after the look."""
+    evidence_ended_us: int | None = None
+    """When the trial's first promotion ended its evidence; as of the building of this report. None: it goes on."""
     tax: Tax | None = None
     """What shadowing costs production, as of the building of this report; None: not measured."""
     probes: tuple[ProbeResult, ...] = ()
@@ -110,6 +112,7 @@ class Beside(TypedDict, total=False):
     """What a report shows beside the verdict and the log; see Report for each."""
 
     pauses: tuple[Pause, ...]
+    evidence_ended_us: int | None
     tax: Tax | None
     probes: tuple[ProbeResult, ...]
     identities: tuple[Reading, ...]

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final, Protocol
@@ -232,6 +233,25 @@ def pause(found: Pause) -> str:
     took = f"{utc(found.since_us)} to {utc(found.until_us)} ({span(found.until_us - found.since_us)})"
     ended = f"Resumed by {found.ended_by}: {_stopped(found.ended_because or '')}"
     return f"Paused from {took} by {found.actor}: {_stopped(found.reason)} {ended}"
+
+
+def evidence_ended(ended_us: int) -> str:
+    """That no more evidence comes, for whoever waits."""
+    return (
+        f"evidence ended with the promotion at {utc(ended_us)}: requests since then count for nothing (late truth of "
+        "earlier ones does); a new trial is needed"
+    )
+
+
+def remarks(report_pauses: Iterable[Pause], ended_us: int | None) -> list[str]:
+    """What is so now, whatever the verdict says: no more evidence comes, nothing is shadowed."""
+    ended = [] if ended_us is None else [sentence(evidence_ended(ended_us))]
+    return [*ended, *(pause(each) for each in report_pauses if each.until_us is None)]
+
+
+def sentence(text: str) -> str:
+    """With a capital and a full stop."""
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _stopped(text: str) -> str:
