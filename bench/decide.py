@@ -141,7 +141,7 @@ def a_plan(*, ratio: bool = False) -> Plan:
             Segment(name=name, of=Selector(where="body", name=f"/{name}"), values=VALUES[:3]) for name in SEGMENTS
         ),
         outputs=(Output(name="label", of=Selector(where="body", name="/label"), compare="exact"),),
-        truth=Truth(key=None, expected_within_us=LATE_US, covers="disagreements"),
+        truth=Truth(key=None, expected_within_us=LATE_US),
         unit=Unit(independent=True),
         gates=(
             gate("accuracy", "accuracy", "no_worse_than", everywhere, 10_000, output="label"),

@@ -10,7 +10,7 @@ import ibis
 
 from gnomon.evidence.differences import terms
 from gnomon.evidence.terms import NEVER, TRUTH_NUMBER, TRUTH_TEXT, Facts, Terms, output_of
-from gnomon.log.tables import output_columns, segment_column
+from gnomon.log.tables import segment_column
 from gnomon.records.plan import OVERALL, Gate, Plan
 
 Expr = Any
@@ -31,11 +31,9 @@ def one_truth(plan: Plan, truths: Expr) -> Expr:
 def with_truth(plan: Plan, comparisons: Expr, truths: Expr, outputs: Sequence[str] | None = None) -> Expr:
     """Adds `truth_<output>_value` and `truth_<output>_number`, null where there is none; of all outputs if not said.
 
-    Truth names the plan's key or the exchange's id; where both came, the key's counts. Where the plan says that only
-    disagreements get a truth, none is looked for where the arms agree: a look on millions of rows is quicker by half.
+    Truth names the plan's key or the exchange's id; where both came, the key's counts.
     """
     one = one_truth(plan, truths)
-    everywhere = plan.truth is None or plan.truth.covers == "all"
     names = ["truth_key", "id"] if plan.truth is not None and plan.truth.key is not None else ["id"]
     table = comparisons
     for output in plan.outputs:
@@ -48,11 +46,7 @@ def with_truth(plan: Plan, comparisons: Expr, truths: Expr, outputs: Sequence[st
             side = usable.select(
                 **{f"key_{name}": usable.key, f"text_{name}": usable.value, f"number_{name}": usable.number}
             )
-            own = table[name]
-            if not everywhere:
-                agrees = table[output_columns(output.name)[2]].fill_null(NEVER)
-                own = ibis.cases((~agrees, own), else_=ibis.null("string"))
-            table = table.left_join(side, own == side[f"key_{name}"])
+            table = table.left_join(side, table[name] == side[f"key_{name}"])
         found = [f"{part}_{name}" for part in ("key", "text", "number") for name in names]
         value, number = (ibis.coalesce(*(table[f"{part}_{name}"] for name in names)) for part in ("text", "number"))
         added = {TRUTH_TEXT.format(output.name): value, TRUTH_NUMBER.format(output.name): number}
