@@ -24,7 +24,7 @@ UNITS = (None, Unit(cluster=Selector(where="header", name="x-s"), closes_after_u
     strata=st.booleans(),
     unit=st.sampled_from(UNITS),
 )
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=2, deadline=None)
 @pytest.mark.timeout(600)
 def test_every_kind_counts_the_same_in_any_order_and_any_files(
     seed: int, cycle: int | None, strata: bool, unit: Unit | None

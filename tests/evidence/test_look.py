@@ -392,7 +392,7 @@ def random_exchange(rng: random.Random, number: int) -> dict[str, Any]:
     cycle=st.sampled_from([None, 7 * SECOND]),
     as_of=st.sampled_from([10, 30, 60]),
 )
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_counts_are_those_of_a_literal_computation_in_any_order_and_any_batches(
     seed: int, clustered: bool, cycle: int | None, as_of: int
 ) -> None:

@@ -133,7 +133,7 @@ def literal(rows: list[dict[str, Any]], edges: tuple[int, ...], num: int, den: i
 
 
 @given(seed=st.integers(0, 10**6), ratio=st.sampled_from([(6, 5), (1, 1), (101, 100), (3, 1)]))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 def test_tails_are_those_of_plain_loops_in_any_files(seed: int, ratio: tuple[int, int]) -> None:
     rng = random.Random(seed)
     count = rng.choice([5, 60, 300])
