@@ -54,7 +54,7 @@ $(VENV)/.weights: $(STAMP)
 	@touch $@
 
 test: check system-chromium system-curl java $(VENV)/.weights ## Everything that must hold: style, types, layers, then the tests (under ten minutes)
-	$(BIN)/pytest -n 3 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 check: $(STAMP) ## The fast part: style, types, layers
 	$(BIN)/ruff format --check .

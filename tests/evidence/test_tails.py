@@ -112,7 +112,7 @@ def literal(rows: list[dict[str, Any]], edges: tuple[int, ...], num: int, den: i
     def over(b: float, x: float) -> bool:
         return b == endless if x == endless else b * den > num * x
 
-    nexts = [*edges[1:], endless]
+    nexts = [*edges[1:], endless][: len(edges)]
     rank = -(-len(pairs) * quantile_ppm // 1_000_000)
 
     def quantile(place: int) -> int | None:
