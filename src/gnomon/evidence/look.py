@@ -11,7 +11,7 @@ from msgspec import structs
 from gnomon.evidence import cells, digests, groups, integrity, rows, tails, units
 from gnomon.evidence.engine import Connect, Engine, duckdb
 from gnomon.evidence.identities import exchanged
-from gnomon.evidence.terms import Facts, bottom, top
+from gnomon.evidence.terms import Facts, bottom
 from gnomon.log import tables
 from gnomon.records.evidence import GRID, Cell, Evidence
 from gnomon.records.facts import Reading
@@ -225,7 +225,7 @@ def _cell(
             drawn.high[0] += unknown
         else:
             drawn.low[int(bottom(gate) * grid)] += unknown
-            drawn.high[top(gate) * grid] += unknown
+            drawn.high[gate.top * grid] += unknown
         if gate.kind == "precision":
             drawn.reference_low[0] += unknown
             drawn.reference_high[-grid] += unknown

@@ -14,7 +14,6 @@ from gnomon.evidence.terms import (
     down,
     label_of,
     output_of,
-    top,
     up,
     whole,
 )
@@ -191,7 +190,7 @@ def _real(gate: Gate, row: Facts, low: Callable[[Expr], Expr], high: Callable[[E
     return Terms(
         counts=ALWAYS,
         low=ibis.cases((row.lost, -scale), else_=downward),
-        high=ibis.cases((row.lost, top(gate) * scale), else_=upward),
+        high=ibis.cases((row.lost, gate.top * scale), else_=upward),
         known=known,
         production=NEVER,
         candidate=NEVER,

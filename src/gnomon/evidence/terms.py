@@ -55,13 +55,6 @@ class Terms:
     """The bounds of `low` and `high`."""
 
 
-def top(gate: Gate) -> int:
-    """The largest D there can be: 0 where the candidate alone is measured and D is -1 for each bad outcome."""
-    if gate.kind in {"agreement", "latency"}:
-        return int(gate.against_twin)
-    return 0 if gate.kind == "precision" or gate.form == "at_most" else 1
-
-
 def bottom(gate: Gate) -> Fraction:
     """The smallest D there can be: -1, or less far where an error rate is held against a multiple of production's."""
     if gate.kind == "error_rate" and gate.ratio is not None:

@@ -21,7 +21,6 @@ from gnomon.evidence.terms import (
     is_right,
     label_of,
     output_of,
-    top,
     up,
     whole,
 )
@@ -180,7 +179,7 @@ def numeric(plan: Plan, gate: Gate, row: Facts) -> Terms:
     return Terms(
         counts=ALWAYS,
         low=ibis.cases((row.lost, -scale), else_=low),
-        high=ibis.cases((row.lost, top(gate) * scale), else_=high),
+        high=ibis.cases((row.lost, gate.top * scale), else_=high),
         waits=needed & ~overdue,
         imputed=needed & overdue,
         known=~row.lost & answered,
