@@ -10,7 +10,7 @@ from scipy.stats import invgauss
 
 from gnomon.stats.betting import Claim, e_promote, e_reject, relative_claim
 from gnomon.stats.planning import (
-    _moved,
+    moved,
     planned_units,
     ratio_units,
     rejection_units,
@@ -208,7 +208,7 @@ def test_a_rate_over_its_limit_is_rejected_as_fast_as_predicted(truth: float, te
 def test_a_ratio_of_error_rates_over_its_bound_is_rejected_as_fast_as_predicted(tests: int) -> None:
     """2.7 times production's errors where 1.5 times is the bound; the truth is the plan, tilted to that mean."""
     claim = relative_claim(3, 2, 0.01, 0.006)
-    true = dict(_moved(claim, -0.004))
+    true = dict(moved(claim, -0.004))
     values = (-80, 0, 40, 120)
     chances = [sum(p for x, p in true.items() if round(x * 120) == value) for value in values]
     found = stops(e_reject, claim, values, chances, 20, 2_000, 20 * tests, seed=13)

@@ -67,7 +67,7 @@ def planned_units(
     claim's in either case. `threshold` is the e-value that is needed where it is not 1/alpha.
     """
     needed = 1 / alpha if threshold is None else threshold
-    true = planned_outcomes(claim) if true_difference is None else _moved(claim, true_difference)
+    true = planned_outcomes(claim) if true_difference is None else moved(claim, true_difference)
     walk = None if true is None else _promotion(claim, true, needed)
     return tuple(None if walk is None else _units(walk, power) for power in powers)
 
@@ -81,7 +81,7 @@ def rejection_units(
     tests: int = 1,
 ) -> tuple[int | None, ...]:
     """Units after which a candidate with this mean of D is rejected with each of these probabilities; None: never."""
-    true = _moved(claim, true_difference)
+    true = moved(claim, true_difference)
     walk = None if true is None else _rejection(claim, true, tests / alpha)
     return tuple(None if walk is None else _units(walk, power) for power in powers)
 
@@ -93,7 +93,7 @@ def smallest_detectable(claim: Claim, alpha: float, units: int, power: float = 0
     """
 
     def found(drop: float) -> bool:
-        true = _moved(claim, -drop)
+        true = moved(claim, -drop)
         walk = None if true is None else _rejection(claim, true, tests / alpha)
         return walk is not None and float(_passage(units, *walk)) >= power
 
@@ -254,7 +254,7 @@ def _units(walk: Walk, power: float) -> int | None:
     return math.ceil(high)
 
 
-def _moved(claim: Claim, mean: float) -> Outcomes | None:
+def moved(claim: Claim, mean: float) -> Outcomes | None:
     """What the claim expects of D, with another mean; None where no D in [bottom, top] has that mean.
 
     A rate has just that rate. A difference keeps its disagreement, of which at least a quarter stays on the other side.
@@ -265,9 +265,9 @@ def _moved(claim: Claim, mean: float) -> Outcomes | None:
     if not claim.outcomes:
         width = claim.top - claim.bottom
         least = mean / claim.bottom if mean < 0 else (mean / claim.top if mean > 0 else 0.0)
-        moved = least if claim.top == 0 else min(1.0, max(claim.disagreement, least + claim.disagreement / 2))
-        bad = max(0.0, (claim.top * moved - mean) / width)
-        good = max(0.0, (mean - claim.bottom * moved) / width)
+        apart = least if claim.top == 0 else min(1.0, max(claim.disagreement, least + claim.disagreement / 2))
+        bad = max(0.0, (claim.top * apart - mean) / width)
+        good = max(0.0, (mean - claim.bottom * apart) / width)
         return (claim.top, good), (0.0, max(0.0, 1 - good - bad)), (claim.bottom, bad)
     return _tilted(claim, mean)
 
@@ -305,8 +305,3 @@ def promotion_units(claim: Claim, true: Outcomes, threshold: float, powers: Sequ
 def rejection_probability(units: float, claim: Claim, true: Outcomes, threshold: float) -> float:
     """P(a candidate whose D is distributed like `true` has been rejected by so many units)."""
     return float(_passage(units, *_rejection(claim, true, threshold)))
-
-
-def moved(claim: Claim, mean: float) -> Outcomes | None:
-    """What the claim expects of D, with another mean; None where no D in [bottom, top] has that mean."""
-    return _moved(claim, mean)
