@@ -54,7 +54,7 @@ plain_names = st.sampled_from(sorted(PLAIN))
 def histograms(draw: st.DrawFn, gate: Gate) -> Histogram:
     """Counts of what D of this gate can be."""
     grid = 40 * gate.steps
-    values = st.integers(-int(-gate.bottom * grid + 1e-9), gate.top * grid)
+    values = st.integers(gate.bottom(grid), gate.top * grid)
     return tuple(sorted(draw(st.dictionaries(values, st.integers(0, 10**5), max_size=4)).items()))
 
 
@@ -115,7 +115,7 @@ def test_more_regressions_never_raise_the_evidence_for_a_promotion_nor_lower_tha
     """Units at the least D there can be are added."""
     gate = PLAIN[name]
     cell = data.draw(cells(gate))
-    worst = -int(-gate.bottom * 40 * gate.steps + 1e-9)
+    worst = gate.bottom(40 * gate.steps)
     worse = structs.replace(cell, low=added(cell.low, worst, more), high=added(cell.high, worst, more))
     plan = a_plan(gate)
     (before,), (after,) = (assess(plan, some_evidence(each), started_us=START) for each in (cell, worse))
@@ -132,7 +132,7 @@ def test_a_difference_that_turns_out_worse_is_never_better_for_the_candidate(dat
     gate = PLAIN[name]
     cell = data.draw(cells(gate).filter(lambda found: any(count for _, count in found.low)))
     value = data.draw(st.sampled_from([value for value, count in cell.low if count]))
-    lower = data.draw(st.integers(-int(-gate.bottom * 40 * gate.steps + 1e-9), value))
+    lower = data.draw(st.integers(gate.bottom(40 * gate.steps), value))
     worse = structs.replace(cell, low=added(added(cell.low, value, -1), lower, 1))
     plan = a_plan(gate)
     (before,), (after,) = (assess(plan, some_evidence(each), started_us=START) for each in (cell, worse))

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from gnomon.evidence import bottom
 from gnomon.records.evidence import GRID
 from gnomon.records.plan import OTHERWISE, Duration, Selector, Unit
 from tests.evidence.test_engines import TWENTIETH, a_plan_of, every_kind, exchanges, truths
@@ -53,7 +52,7 @@ def test_every_kind_counts_the_same_in_any_order_and_any_files(
     by_id = {gate.id: gate for gate in plan.gates}
     for test, cell in zip(plan.tests, one.cells, strict=True):
         gate = by_id[test.gate]
-        least, most = bottom(gate) * cell.grid, gate.top * cell.grid
+        least, most = gate.bottom(cell.grid), gate.top * cell.grid
         assert all(least <= value <= most for value, _ in (*cell.low, *cell.high))
         assert cell.exchanges >= max(cell.units, sum(count for _, count in cell.high)) or unit is not None
         if cycle is None and gate.kind not in {"recall", "precision"}:

@@ -27,7 +27,7 @@ def counts(gate):
     better = 60 if gate.top else 0
     cell = reports.a_cell(gate.tests[0], better, 50, 4_890, known=5_000, production_good=4_500, candidate_good=4_510)
     grid = 40 * gate.steps
-    worst = round(gate.bottom * grid)
+    worst = gate.bottom(grid)
     histogram = tuple((d and (worst if d < 0 else grid), number) for d, number in cell.low)
     cell = structs.replace(cell, grid=grid, low=histogram, high=histogram)
     if gate.kind == "precision":

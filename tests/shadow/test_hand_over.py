@@ -169,10 +169,10 @@ def test_a_planted_secret_is_in_no_table_no_program_log_and_once_logged_in_no_in
 def test_no_secret_stays_in_the_inbox_while_its_queue_is_never_empty(tmp_path, model, monkeypatch):
     monkeypatch.setattr(flush, "SCRUB_US", 50_000)
     with (
-        running(tmp_path, document(model.url, in_flight=60), flush_us=20_000) as socket,
+        running(tmp_path, document(model.url, in_flight=60, timeout="50s"), flush_us=20_000, patience=0.1) as socket,
         Gateway(socket) as gateway,
     ):
-        gateway.exchange(a_request(target="/hang"))  # as long as it hangs, the queue is not empty
+        gateway.exchange(a_request(target="/hang"))  # to the end of the test: the queue is never empty
         for number in range(300):
             gateway.exchange(a_request(body=b'{"card": "%s", "n": %d}' % (SECRET, number)))
         gateway.await_acks()
@@ -181,7 +181,7 @@ def test_no_secret_stays_in_the_inbox_while_its_queue_is_never_empty(tmp_path, m
         def clean():
             return all(SECRET not in path.read_bytes() for path in Path(tmp_path).glob("inbox.db*"))
 
-        wait_for(clean, 1.5)  # the call that hangs ends after 2 s
+        wait_for(clean)
         assert Inbox(tmp_path / "inbox.db", trial="t.1").sums().open == {1: 1}
 
 

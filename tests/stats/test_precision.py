@@ -4,7 +4,7 @@ from math import comb
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gnomon.stats import betting
@@ -44,6 +44,7 @@ def test_so_has_the_evidence_for_harm_at_the_lower_end_of_productions_precision(
 
 
 @given(st.integers(0, 500), st.integers(0, 5_000), st.integers(0, 500), st.integers(0, 5_000))
+@example(1, 0, 44, 0)  # production is so bad that nothing can be worse by more than the margin
 @settings(deadline=None)
 def test_the_interval_ends_where_the_evidence_does(wrong: int, right: int, wrong_a: int, right_a: int) -> None:
     b, a = arm((wrong, right)), arm((wrong_a, right_a))

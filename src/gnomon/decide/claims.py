@@ -23,7 +23,7 @@ _LEAST: Final = 1e-6
 def claim(gate: Gate, test: Test) -> betting.Claim:
     """The claim of any test but those of precision and of a ratio of latencies, which are made of several bets."""
     return _claim(
-        gate.kind, gate.ratio, gate.steps, (gate.top, gate.bottom), test.margin_ppm, test.disagreement_ppm,
+        gate.kind, gate.ratio, gate.steps, gate.top, test.margin_ppm, test.disagreement_ppm,
         test.difference_ppm,
     )  # fmt: skip
 
@@ -33,7 +33,7 @@ def _claim(
     kind: GateKind,
     ratio: tuple[int, int] | None,
     steps: int,
-    ends: tuple[int, float],
+    top: int,
     margin_ppm: int,
     disagreement_ppm: int,
     difference_ppm: int,
@@ -43,13 +43,11 @@ def _claim(
         rate = min(moved / (2 - _JOINT), 1 / (2 - _JOINT))
         return betting.relative_claim(*ratio, rate, _JOINT * rate)
     size = 1 / steps if kind == "field" else _TYPICAL.get(kind, 1.0)
-    top, bottom = ends
     return betting.Claim(
         margin=margin,
         disagreement=moved,
         difference=difference,
         top=top,
-        bottom=bottom,
         grid=GRID * steps,
         outcomes=() if top == 0 or size == 1 else _outcomes(moved, difference, size),
     )

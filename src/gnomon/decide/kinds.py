@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from gnomon.decide import ratio, weighing
+from gnomon.decide import ratio
 from gnomon.decide.claims import PPM
 from gnomon.decide.rows import Numbers, Row
 from gnomon.decide.words import count, milliseconds, one_of, percent, points, share, times, value
@@ -106,7 +106,7 @@ def counted(row: Row, now: Numbers) -> str:
 
 def signed(row: Row) -> str:
     """The mean of D over at least one unit: `-1.2 pp`."""
-    return sized(row.gate, float(weighing.mean(row.parts) or 0))
+    return sized(row.gate, float(row.mean or 0))
 
 
 def sized(gate: Gate, mean: float) -> str:
@@ -118,7 +118,7 @@ def sized(gate: Gate, mean: float) -> str:
 
 def _rates(row: Row) -> str:
     gate = row.gate
-    production, candidate = weighing.shares(row.parts)
+    production, candidate = row.shares
     if gate.kind == "refusal_rate":
         production, candidate = 1 - production, 1 - candidate
     if gate.against_twin:

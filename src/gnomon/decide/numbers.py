@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from fractions import Fraction
 
-from gnomon.decide import claims, precision, ratio, weighing
+from gnomon.decide import claims, precision, ratio
 from gnomon.decide.rows import Levels, Numbers, Row, digits, nine
 from gnomon.records.evidence import Evidence
 from gnomon.records.plan import Plan
@@ -43,18 +43,17 @@ def _plain(rows: Sequence[Row], levels: Levels) -> list[Numbers]:
         )
     found = []
     for index, row in enumerate(rows):
-        mean = weighing.mean(row.parts)
         production, candidate = _rates(row)
         found.append(
             Numbers(
-                estimate=nine(mean),
+                estimate=nine(row.mean),
                 lower=nine(float(lower[index])) if row.cell.low else None,
                 upper=nine(float(upper[index])) if row.cell.high else None,
                 e_promote=digits(float(promote[index])),
                 e_reject=digits(float(reject[index])),
                 production=nine(production),
                 candidate=nine(candidate),
-                no_estimate="no settled units" if mean is None else None,
+                no_estimate="no settled units" if row.mean is None else None,
             )
         )
     return found
@@ -64,7 +63,7 @@ def _rates(row: Row) -> tuple[Fraction | None, Fraction | None]:
     """What the gate is named after, of each arm: how often it is right, agrees, fails, refuses, says the value."""
     if not row.known:
         return None, None
-    production, candidate = weighing.shares(row.parts)
+    production, candidate = row.shares
     if row.gate.kind in {"error_rate", "refusal_rate"}:
         return 1 - production, 1 - candidate
     if row.gate.kind == "agreement" and not row.gate.against_twin:

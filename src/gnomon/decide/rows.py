@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import Final
 
+from gnomon.decide import weighing
 from gnomon.decide.weighing import Part
 from gnomon.records.evidence import Cell
 from gnomon.records.plan import Gate, Test
@@ -12,9 +14,9 @@ RATED: Final = frozenset({"accuracy", "agreement", "share", "error_rate", "laten
 """Kinds in which an arm is good or is not, on each exchange."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Row:
-    """One test and its counts."""
+    """One test and its counts. Without slots: what is exact is worked out once, for the number and for the sentence."""
 
     gate: Gate
     test: Test
@@ -37,6 +39,17 @@ class Row:
         counted = self.gate.kind in RATED and not self.is_latency_ratio
         whole = 0 < self.cell.known == self.cell.exchanges - self.cell.lost
         return counted and whole and any(part.known for part in self.parts)
+
+
+    @cached_property
+    def mean(self) -> Fraction | None:
+        """The weighted mean of D; None: no data."""
+        return weighing.mean(self.parts)
+
+    @cached_property
+    def shares(self) -> tuple[Fraction, Fraction]:
+        """The share on which production was good, and the candidate's; only where they are `known`."""
+        return weighing.shares(self.parts)
 
 
 @dataclass(frozen=True, slots=True)

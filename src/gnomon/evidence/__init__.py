@@ -7,6 +7,5 @@ Add here  a gate's definition of D: one function in `observed.py` or `truthful.p
 """
 
 from gnomon.evidence.look import catches_all, gather
-from gnomon.evidence.terms import bottom
 
-__all__ = ["bottom", "catches_all", "gather"]
+__all__ = ["catches_all", "gather"]

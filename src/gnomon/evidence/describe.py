@@ -63,7 +63,8 @@ def describe(
         read_rows = comparisons.filter(comparisons.epoch == first_epoch, comparisons.time_us < end_us)
         calls = read_rows.filter(read_rows.state.isin(rows.COUNTED))
         pairs = calls.filter(calls.state == "paired")
-        found = _disagreements(plan, rows.with_truth(plan, pairs, engine.table("truths", tables.TRUTHS)), limit)
+        one = rows.one_truth(plan, engine.table("truths", tables.TRUTHS))
+        found = _disagreements(plan, rows.with_truth(plan, pairs, one), limit)
         return Description(
             latency=tuple(_latency(calls, arm) for arm in ("production", "candidate")),
             agreements=tuple(each for output in plan.outputs for each in _agreements(plan, output, pairs)),

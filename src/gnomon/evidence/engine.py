@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +21,10 @@ _THREADS: Final = 2
 _MEMORY: Final = "640MB"
 """A look runs beside production: it may take long, and not much else."""
 
+_AS_WRITTEN: Final = "SET disabled_optimizers = 'build_side_probe_side'"
+"""All pairs are joined with their truths, never the other way round: DuckDB guesses how many rows pass a filter, and
+where it guesses too few it builds its hash table of the pairs, in twice the time and beyond the memory."""
+
 
 def duckdb() -> Backend:
     """DuckDB with two threads and bounded memory; what does not fit goes to the disk."""
@@ -33,6 +38,7 @@ class Engine:
         self._log = log
         self.connection = connect()
         self._kept = 0
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
         self._spill = tempfile.TemporaryDirectory(prefix="gnomon-look-")
         if self.in_process:
             self.connection.raw_sql(f"SET temp_directory = '{self._spill.name}'")
@@ -57,13 +63,30 @@ class Engine:
 
     def keep(self, table: Expr) -> Expr:
         """The same rows, computed once."""
+        return self.keeping(table)()
+
+    def keeping(self, table: Expr) -> Callable[[], Expr]:
+        """Begins to compute the rows once, and returns a function that waits for them.
+
+        Until then the engine can be asked nothing else. One that is not in this process is through when this returns.
+        """
+        if not self.in_process:
+            kept = table.cache()
+            return lambda: kept
         self._kept += 1
-        if self.in_process:
-            return self.connection.create_table(f"kept_{self._kept}", table, temp=True)
-        return table.cache()
+        name = f"kept_{self._kept}"
+        query = f"CREATE TEMPORARY TABLE {name} AS {self.connection.compile(table)}"
+        begun = self._thread.submit(self.connection.con.execute, f"{_AS_WRITTEN}; {query}; RESET disabled_optimizers")
+
+        def waited() -> Expr:
+            begun.result()
+            return self.connection.table(name, database=("temp", "main"))
+
+        return waited
 
     def close(self) -> None:
         """Give back what the engine holds."""
+        self._thread.shutdown()
         self.connection.disconnect()
         self._spill.cleanup()
 

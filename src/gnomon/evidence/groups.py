@@ -213,9 +213,16 @@ class _Layout:
         return found
 
 
-def count(plan: Plan, engine: Engine, table: Expr, facts: Facts, *, started_us: int, end_us: int) -> Counted:
-    """The counts of every gate in every cell that its tests name, over all rows that were read, with truth."""
-    return _Counting(plan, engine, facts, started_us=started_us, end_us=end_us).over(table)
+def counting(
+    plan: Plan, engine: Engine, table: Expr, facts: Facts, *, started_us: int, end_us: int
+) -> Callable[[], Counted]:
+    """Begins to count every gate in every cell that its tests name, over all rows that were read, with truth.
+
+    What is returned waits for the counts.
+    """
+    counts = _Counting(plan, engine, facts, started_us=started_us, end_us=end_us)
+    kept = engine.keeping(counts.coded(table))
+    return lambda: counts.over(kept())
 
 
 class _Counting:
@@ -233,8 +240,22 @@ class _Counting:
         self._layout = _Layout(facts, {name: len(labels) + 1 for name, labels in self._labels.items()})
         self._batches = list(self._batched())
 
-    def over(self, table: Expr) -> Counted:
-        kept = self._engine.keep(self._coded(table))
+    def coded(self, table: Expr) -> Expr:
+        """What is kept of each row: its time, its bits and its cells, and of its id what tells it from others."""
+        columns = {"time_us": table.time_us}
+        if not self._one_rate:
+            columns["rate"] = rows.rate(self._plan, table)
+        if self._engine.in_process:
+            columns["hash"] = _hash(table.id)
+        places = {}
+        for name, labels in self._labels.items():
+            column = table[segment_column(name)]
+            known = [(column == label, place) for place, label in enumerate(labels, 1)]
+            places[name] = ibis.cases(*known, else_=0)
+        flags = {_EVIDENCE: table.state.isin(rows.COUNTED)} | self._facts.flags
+        return table.select(**columns, **self._layout.coded(flags, self._facts.numbers, places))
+
+    def over(self, kept: Expr) -> Counted:
         with ThreadPoolExecutor(1) as beside:  # while the engine groups
             doubtful = beside.submit(_repeated, self._hashes(kept))
             sampled, tallies = self._counts(kept)
@@ -282,22 +303,10 @@ class _Counting:
         yield from (_Batch((name,), (index,)) for index in many for name in self._segments)
         yield from (_Batch((), (index,)) for index in many if not self._segments)
 
-    def _coded(self, table: Expr) -> Expr:
-        columns = {"time_us": table.time_us}
-        if not self._one_rate:
-            columns["rate"] = rows.rate(self._plan, table)
-        if self._engine.in_process:
-            columns["hash"] = _hash(table.id)
-        places = {}
-        for name, labels in self._labels.items():
-            column = table[segment_column(name)]
-            known = [(column == label, place) for place, label in enumerate(labels, 1)]
-            places[name] = ibis.cases(*known, else_=0)
-        flags = {_EVIDENCE: table.state.isin(rows.COUNTED)} | self._facts.flags
-        return table.select(**columns, **self._layout.coded(flags, self._facts.numbers, places))
-
     def _hashes(self, kept: Expr) -> Any:  # noqa: ANN401  an array, or None
-        return kept.select("hash").to_pyarrow()["hash"].to_numpy() if self._engine.in_process else None
+        if not self._engine.in_process:
+            return None
+        return np.require(kept.select("hash").to_pyarrow()["hash"].to_numpy(), requirements="W")
 
     # the groups ----------------------------------------------------------------------------------------------------
 
@@ -417,11 +426,11 @@ class _Counting:
 
 
 def _repeated(hashes: npt.NDArray[np.uint64] | None) -> bool:
-    """Whether two hashes of ids are the same, or are not known. Where all differ, so do the ids."""
+    """Whether two hashes of ids are the same, or are not known. Where all differ, so do the ids. Sorts them."""
     if hashes is None:
         return True
-    ascending = np.sort(hashes)
-    return bool((ascending[1:] == ascending[:-1]).any())
+    hashes.sort()  # in place: a copy of ten million costs as much as half the sorting
+    return bool((hashes[1:] == hashes[:-1]).any())
 
 
 def _tested_values(plan: Plan, segment: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import ibis
 
 from gnomon.evidence.engine import fetched
 from gnomon.evidence.rows import COUNTED, first
-from gnomon.evidence.terms import ALWAYS, NEVER, whole
+from gnomon.evidence.terms import ALWAYS, NEVER
 from gnomon.records.ledger import ATTRIBUTED, GATEWAY_STATES, LOGGED_STATES, LOST_STATES, RUNNER_INSTANCE, RUNNER_STATES
 from gnomon.records.plan import Plan
 from gnomon.records.process import PROBE_EPOCH
@@ -32,6 +32,11 @@ class Ledger:
     anomalies: tuple[str, ...]
     unattributed: int
     """Lost exchanges that stand in no row of `comparisons`: they may belong to any cell."""
+
+
+def watermark(ledger: Expr) -> int:
+    """The time up to which every exchange has come to its end; 0: nothing has been flushed."""
+    return fetched(ledger.agg(watermark=ibis._.watermark_us.max()))[0]["watermark"] or 0
 
 
 def read_ledger(ledger: Expr, *, epoch: int, deadline_us: int | None = None) -> Ledger:
@@ -193,7 +198,7 @@ def summary(plan: Plan, comparisons: Expr, *, watermark_us: int, end_us: int) ->
     keys = ["epoch", "state", "stratum", "probability"]
     flags = {"before": rows.time_us < watermark_us, "read": read, "timed": timed, "lagging": timed & lags}
     flags |= {"twin": twin, "repeats": repeat}
-    table = rows.select(*keys, **{name: whole(flag) for name, flag in flags.items()})
+    table = rows.select(*keys, **{name: flag.cast("int32") for name, flag in flags.items()})
     return fetched(table.group_by(keys).agg(all=ibis._.count(), **{name: ibis._[name].sum() for name in flags}))
 
 
@@ -274,14 +279,14 @@ def row_digest(comparisons: Expr) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def contradictions(truths: Expr) -> tuple[int, int]:
-    """Truths, and the keys for which more than one value was imported."""
+def repeated_truths(truths: Expr) -> tuple[int, int, int]:
+    """Truths; how many of them are not the only one of their key and output; keys with more than one value."""
     values = truths.group_by("key", "output").agg(
         rows=ibis._.count(), least=ibis._.value.min(), most=ibis._.value.max()
     )
     more = ibis.cases((values.least != values.most, 1), else_=0).sum().fill_null(0)
-    (found,) = fetched(values.agg(rows=values.rows.sum().fill_null(0), more=more))
-    return int(found["rows"]), int(found["more"])
+    (found,) = fetched(values.agg(rows=values.rows.sum().fill_null(0), keys=values.count(), more=more))
+    return int(found["rows"]), int(found["rows"]) - int(found["keys"]), int(found["more"])
 
 
 def count(table: Expr) -> int:

@@ -1,6 +1,6 @@
 """One look: pinned tables in, the evidence of every test out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from msgspec import structs
 from gnomon.evidence import cells, digests, groups, integrity, rows, tails, units
 from gnomon.evidence.engine import Connect, Engine, duckdb
 from gnomon.evidence.identities import exchanged
-from gnomon.evidence.terms import Facts, bottom
+from gnomon.evidence.terms import Facts, Terms
 from gnomon.log import tables
 from gnomon.records.evidence import GRID, Cell, Evidence
 from gnomon.records.facts import Reading
@@ -46,9 +46,13 @@ def gather(
     themselves. With `digest="rows"` it is the record that earlier programs gave: a verdict of theirs is verified by it.
     `connect` opens the engine: any Ibis backend that reads Parquet gives the same.
     """
-    with closing(Engine(log, connect)) as engine, ThreadPoolExecutor(1) as beside:
-        of_files = beside.submit(digests.of_files, log) if digest == "files" else None
-        look = _Look(plan, engine, first_epoch, as_of_us, started_us, earlier=of_files is None)
+    with (
+        closing(Engine(log, connect)) as engine,
+        closing(Engine(log, connect)) as beside,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        of_files = thread.submit(digests.of_files, log) if digest == "files" else None
+        look = _Look(plan, engine, beside, first_epoch, as_of_us, started_us, earlier=of_files is None)
         return look.evidence(log, identities, of_files)
 
 
@@ -63,6 +67,8 @@ class _Look:
 
     plan: Plan
     engine: Engine
+    beside: Engine
+    """For what is asked while the other one counts."""
     epoch: int
     as_of_us: int
     started_us: int
@@ -73,39 +79,46 @@ class _Look:
 
     def evidence(self, log: "Snapshot", identities: tuple[Reading, ...], of_files: Future[str] | None) -> Evidence:
         plan = self.plan
-        table_of_ledger = self.engine.table("ledger", tables.LEDGER)
+        ledger_table = self.beside.table("ledger", tables.LEDGER)
         deadline_us = plan.duration.deadline_us
         deadline_us = None if deadline_us is None else self.started_us + deadline_us
-        ledger = integrity.read_ledger(
-            table_of_ledger, epoch=self.epoch, deadline_us=None if self.earlier else deadline_us
-        )
-        self.watermark_us = ledger.watermark_us
+        self.watermark_us = integrity.watermark(ledger_table)
         self.end_us = self.watermark_us if deadline_us is None else min(self.watermark_us, deadline_us)
         comparisons = self.engine.table("comparisons", tables.comparisons(plan))
-        truths = self.engine.table("truths", tables.TRUTHS)
         mine = comparisons.filter(comparisons.epoch == self.epoch)
         read = mine.filter(mine.time_us < self.end_us)
-        summary = integrity.summary(plan, comparisons, watermark_us=self.watermark_us, end_us=self.end_us)
+        truths_read, repeated, contradicting = integrity.repeated_truths(self.beside.table("truths", tables.TRUTHS))
+        truths = self.engine.table("truths", tables.TRUTHS)
+        counting = self._counting(read, rows.one_truth(plan, truths) if repeated else truths)
+        ledger = integrity.read_ledger(
+            ledger_table, epoch=self.epoch, deadline_us=None if self.earlier else deadline_us
+        )
+        summary = integrity.summary(
+            plan,
+            self.beside.table("comparisons", tables.comparisons(plan)),
+            watermark_us=self.watermark_us,
+            end_us=self.end_us,
+        )
         own = [row for row in summary if row["epoch"] == self.epoch]
-        shares, found, doubtful = self._cells(read, truths, ledger)
-        doubled = integrity.doubled(plan, read) if doubtful else 0
+        counted = counting()
+        shares, found = self._cells(read, counted, ledger)
+        doubled = integrity.doubled(plan, read) if counted.doubtful else 0
         anomalies = [
             *ledger.anomalies,
             *integrity.row_anomalies(own, ledger, rates=plan.fork.rates),
             *integrity.mixed_clusters(plan, mine),
             *([f"{doubled} rows of `comparisons` repeat an exchange that is already there"] if doubled else []),
         ]
-        truths_read, contradicting = integrity.contradictions(truths)
         changes, unread = exchanged(plan, identities, as_of_us=self.as_of_us)
         said, wrong = _contradicting(plan, contradicting)
         twins = _sums(own, "twin", "repeats")
-        counted = _sums(own, "read")[0] if plan.unit.instances is None else integrity.count(read)
+        rows_read = _sums(own, "read")[0] if plan.unit.instances is None else integrity.count(read)
         return Evidence(
             trial=plan.trial,
             as_of_us=self.as_of_us,
             watermark_us=self.watermark_us,
             versions=dict(log.versions),
-            rows={"comparisons": counted, "ledger": ledger.rows, "truths": truths_read},
+            rows={"comparisons": rows_read, "ledger": ledger.rows, "truths": truths_read},
             digest=integrity.row_digest(read) if of_files is None else of_files.result(),
             cells=found,
             lost_share_ppm={name: lost * 1_000_000 // of if of else 0 for name, (lost, of) in shares.items()},
@@ -121,11 +134,10 @@ class _Look:
         )
 
     def _cells(
-        self, read: Expr, truths: Expr, ledger: integrity.Ledger
-    ) -> tuple[dict[str, tuple[int, int]], tuple[Cell, ...], bool]:
-        """Lost and sampled by cell name, each test's cell, in the plan's order, and whether rows may be doubled."""
+        self, read: Expr, counted: groups.Counted, ledger: integrity.Ledger
+    ) -> tuple[dict[str, tuple[int, int]], tuple[Cell, ...]]:
+        """Lost and sampled by cell name, and each test's cell, in the plan's order."""
         plan = self.plan
-        counted = self._counted(read, truths)
         for index, gate in enumerate(plan.judged):
             if gate.kind == "latency" and gate.ratio is not None:
                 self._add_tails(read, index, gate, counted)
@@ -143,18 +155,23 @@ class _Look:
                 cell = _cell(gate, test, tally, rows_seen, plan.fork.rates, unknown=unknown)
                 cell = structs.replace(cell, left_out=counted.left_out.get(test.segment, {}).get(test.value, 0))
                 found.append(structs.replace(cell, truths=0) if self.earlier else cell)
-        return shares, tuple(found), counted.doubtful
+        return shares, tuple(found)
 
-    def _counted(self, read: Expr, truths: Expr) -> groups.Counted:
+    def _counting(self, read: Expr, one: Expr) -> Callable[[], groups.Counted]:
+        """Begins to count, with one truth for each key and output; what is returned waits for the counts."""
         plan, times = self.plan, {"started_us": self.started_us, "end_us": self.end_us}
         alone = rows.alone(plan)
         table = read if alone else rows.with_unit(plan, read.filter(read.state.isin(rows.COUNTED)))
-        table = rows.with_truth(plan, table, truths, rows.truthful_outputs(plan))
+        table = rows.with_truth(plan, table, one, rows.truthful_outputs(plan))
         facts = Facts(table, as_of_us=self.as_of_us)
         if alone:
-            return groups.count(plan, self.engine, table, facts, **times)
+            return groups.counting(plan, self.engine, table, facts, **times)
         terms = rows.all_terms(plan, facts)
-        kept = self.engine.keep(rows.judged(plan, table, facts, terms))
+        kept = self.engine.keeping(rows.judged(plan, table, facts, terms))
+        return lambda: self._by_unit(kept(), terms)
+
+    def _by_unit(self, kept: Expr, terms: Sequence[Terms]) -> groups.Counted:
+        plan, times = self.plan, {"started_us": self.started_us, "end_us": self.end_us}
         segments = dict.fromkeys(test.segment for gate in plan.judged for test in gate.tests)
         return groups.Counted(
             {segment: units.sampled(kept, segment) for segment in segments},
@@ -224,7 +241,7 @@ def _cell(
             drawn.low[0] += unknown
             drawn.high[0] += unknown
         else:
-            drawn.low[int(bottom(gate) * grid)] += unknown
+            drawn.low[gate.bottom(grid)] += unknown
             drawn.high[gate.top * grid] += unknown
         if gate.kind == "precision":
             drawn.reference_low[0] += unknown

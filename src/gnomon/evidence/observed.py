@@ -10,7 +10,6 @@ from gnomon.evidence.terms import (
     Expr,
     Facts,
     Terms,
-    bottom,
     down,
     label_of,
     output_of,
@@ -89,7 +88,7 @@ def error_rate(_plan: Plan, gate: Gate, row: Facts) -> Terms:
         production=~a_failed,
         candidate=~b_failed,
         step=GRID * gate.steps // num,
-        least=int(bottom(gate) * num),
+        least=gate.bottom(num),
         most=num,
     )
 

@@ -28,12 +28,12 @@ def one_truth(plan: Plan, truths: Expr) -> Expr:
     return truths.mutate(place=ibis.row_number().over(window)).filter(lambda t: t.place == 0).drop("place")
 
 
-def with_truth(plan: Plan, comparisons: Expr, truths: Expr, outputs: Sequence[str] | None = None) -> Expr:
+def with_truth(plan: Plan, comparisons: Expr, one: Expr, outputs: Sequence[str] | None = None) -> Expr:
     """Adds `truth_<output>_value` and `truth_<output>_number`, null where there is none; of all outputs if not said.
 
-    Truth names the plan's key or the exchange's id; where both came, the key's counts.
+    `one` has one truth for each key and output. Truth names the plan's key or the exchange's id; where both came, the
+    key's counts.
     """
-    one = one_truth(plan, truths)
     names = ["truth_key", "id"] if plan.truth is not None and plan.truth.key is not None else ["id"]
     table = comparisons
     for output in plan.outputs:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any, Final
 
 import ibis
@@ -53,14 +52,6 @@ class Terms:
     least: int = -1
     most: int = 1
     """The bounds of `low` and `high`."""
-
-
-def bottom(gate: Gate) -> Fraction:
-    """The smallest D there can be: -1, or less far where an error rate is held against a multiple of production's."""
-    if gate.kind == "error_rate" and gate.ratio is not None:
-        num, den = gate.ratio
-        return Fraction(-den, num)
-    return Fraction(-1)
 
 
 def output_of(plan: Plan, gate: Gate) -> Output:

@@ -296,12 +296,10 @@ class Gate(Record, frozen=True, kw_only=True):
         alone = self.kind in {"agreement", "latency", "precision"} or self.form == "at_most"
         return 0 if alone and not self.against_twin else 1
 
-    @property
-    def bottom(self) -> float:
-        """The smallest D there can be: -1, but for a ratio of error rates."""
-        if self.kind == "error_rate" and self.ratio is not None:
-            return -self.ratio[1] / self.ratio[0]
-        return -1.0
+    def bottom(self, grid: int) -> int:
+        """The smallest D there can be, in steps of 1/grid: -1, but for a ratio of error rates."""
+        num, den = self.ratio if self.kind == "error_rate" and self.ratio is not None else (1, 1)
+        return -(den * grid // num)
 
 
 class Duration(Record, frozen=True, kw_only=True):

@@ -45,6 +45,7 @@ _BISECTIONS: Final = 40  # an end of an interval is a point of the grid of so ma
 _HALVINGS: Final = 60
 _CLOSE: Final = 1e-12  # a step of Newton's after which the next is far below the grid
 _BLOCK: Final = 128  # rows that are worked on together
+_CURVES: Final = 512  # the same where ends of intervals are searched: most steps of a search are for a few rows
 _FEW: Final = 8
 _NOTHING: Final = 1e-50  # a chance or a value under this is none
 _STEPS: Final = 25  # more than the search for an end of an interval ever needed
@@ -479,8 +480,8 @@ def _crossing(
     """The m at which the mixture crosses 1/alpha, on the side that is not excluded yet."""
     table = _Table(counts, values, claims, weights)
     result = np.zeros(table.rows)
-    for at in range(0, table.rows, _BLOCK):
-        rows = np.arange(at, min(at + _BLOCK, table.rows))
+    for at in range(0, table.rows, _CURVES):
+        rows = np.arange(at, min(at + _CURVES, table.rows))
         result[rows] = _solved(_Curve(table, rows, stakes, falling=falling), -math.log(alpha))
     return result
 

@@ -112,6 +112,8 @@ def _evidence(arm: Flags, claims: Sequence[Claim], means: Floats, *, above: bool
         return np.zeros(0)
     # mean D <= 0, or mean D >= -1 or less, is always true: nothing speaks against it.
     void = (means >= 0) if above else (means <= -1)
+    # And no mean is below -1: where production's precision is at most the margin, none can be too far under it.
+    sure = (means < -1) if above else (means > 0)
     mean = np.clip(means, -1 + _EDGE, -_EDGE)[:, None]
     center: Callable[[Claim], float | None] = betting.planned_kappa if above else betting.harm_kappa
     wealth = np.stack([betting.log_weights(center(claim)) for claim in claims])
@@ -123,4 +125,4 @@ def _evidence(arm: Flags, claims: Sequence[Claim], means: Floats, *, above: bool
     largest = wealth.max(axis=-1, keepdims=True)
     log_e = largest[:, 0] + np.log(np.exp(wealth - largest).sum(axis=-1))
     e = np.minimum(SCAN * np.exp(np.minimum(log_e, 700.0)), betting.CAP)
-    return np.asarray(np.where(void | (arm.units == 0), 1.0, e))
+    return np.asarray(np.where(void | (arm.units == 0), 1.0, np.where(sure, betting.CAP, e)))
