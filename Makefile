@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: help demo test test-compiled check clients wheel bench bench-fork bench-body bench-runner bench-start bench-log bench-chaos bench-decide soak simulate constraints clean
+.PHONY: help demo test test-compiled check clients wheel bench bench-fork bench-body bench-runner bench-start bench-log bench-chaos bench-decide soak fuzz simulate constraints clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -54,7 +54,7 @@ $(VENV)/.weights: $(STAMP)
 	@touch $@
 
 test: check system-chromium system-curl java $(VENV)/.weights ## Everything that must hold: style, types, layers, then the tests (under ten minutes)
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(STAMP) ## The fast part: style, types, layers
 	$(BIN)/ruff format --check .
@@ -72,7 +72,7 @@ wheel: dist/.compiled ## A wheel with the gateway compiled, in dist/ (needs a C 
 test-compiled: $(STAMP) dist/.compiled ## The gateway's tests on the compiled wheel
 	$(PYTHON) -m venv .venv-compiled
 	.venv-compiled/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "$$(ls dist/*.whl)[test]"
-	.venv-compiled/bin/pytest -n 2 --dist loadgroup -m "not interpreted" tests/fork
+	.venv-compiled/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not interpreted" tests/fork
 
 bench: bench-fork bench-body bench-runner bench-start bench-log bench-chaos bench-decide ## All benchmarks; results in bench/results/*.json
 
@@ -99,6 +99,9 @@ soak: $(STAMP) system-wrk ## Ten minutes at half load while parts are killed at 
 
 bench-start: $(STAMP) ## Import, --help and gateway start: time and memory
 	$(BIN)/python bench/start.py
+
+fuzz: $(STAMP) ## The property tests on new random cases; make test takes the same ones each time
+	$(BIN)/pytest --hypothesis-profile=default -n 2 --dist loadfile $$(grep -rl "from hypothesis" tests --include=*.py)
 
 simulate: $(STAMP) ## Long, seeded simulations of the statistical promises
 	$(BIN)/python bench/simulate

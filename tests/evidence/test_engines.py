@@ -27,7 +27,7 @@ from gnomon.records.plan import (
 from gnomon.records.process import PROBE_EPOCH
 from tests.evidence.trial_log import ALWAYS, SECOND, START, TrialLog, a_gate, a_plan, an_exchange
 
-pytestmark = [pytest.mark.xdist_group("spark"), pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 FRAUD, FINE = '"fraud"', '"fine"'
 COSTS = ((FRAUD, FINE, 1_000_000), (FINE, FRAUD, 130_000))

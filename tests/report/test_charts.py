@@ -276,3 +276,9 @@ def test_scales_name_what_they_show_for_every_kind():
     assert said["refusal_rate"] == "share of the candidate's answers that refuse"
     assert said["precision:fraud"] == "precision of fraud: candidate minus production, percentage points"
     assert said["field"] == "share of right fields: candidate minus production, percentage points"
+
+
+@pytest.mark.parametrize("name", reports.ALL)
+def test_what_is_drawn_unchecked_is_valid_vega_lite(name):
+    for chart in figures.figures(reports.ALL[name]()).values():
+        chart.to_dict(validate=True)

@@ -40,7 +40,6 @@ class Row:
         whole = 0 < self.cell.known == self.cell.exchanges - self.cell.lost
         return counted and whole and any(part.known for part in self.parts)
 
-
     @cached_property
     def mean(self) -> Fraction | None:
         """The weighted mean of D; None: no data."""
