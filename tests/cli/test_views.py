@@ -13,8 +13,8 @@ def gate_of(name: str) -> tuple[Gate, Plan]:
     return next(gate for gate in plan.gates if gate.id == name), plan
 
 
-def printed(capsys, plan: Plan, *tests: verdict.TestResult) -> str:
-    found = structs.replace(reports.a_report(reports.EARLY).verdict, tests=tests)
+def printed(capsys, plan: Plan, *tests: verdict.TestResult, targets: tuple[verdict.TestResult, ...] = ()) -> str:
+    found = structs.replace(reports.a_report(reports.EARLY).verdict, tests=tests, targets=targets)
     views.verdict(found, plan)
     return capsys.readouterr().out
 
@@ -60,3 +60,19 @@ def test_the_thresholds_are_those_of_the_tests(capsys):
     assert "promotes at e >= 20 (a hybrid one at e >= 40) and rejects at e >= 40; looking is free" in both
     assert "promotes at e >= 20 and rejects at e >= 40;" in printed(capsys, plan, plain)
     assert "promotes at e >= 40 and rejects at e >= 40;" in printed(capsys, plan, hybrid, hybrid)
+
+
+def test_targets_stand_under_the_gates_and_are_named_as_what_they_are(capsys):
+    gate, plan = gate_of("accuracy")
+    wanted = structs.replace(
+        gate, id="wanted", tests=tuple(structs.replace(test, gate="wanted") for test in gate.tests)
+    )
+    plan = structs.replace(plan, targets=(wanted,))
+    target = reports.a_result(wanted, wanted.tests[0], soft=True, promote_at=60.0)
+
+    said = printed(capsys, plan, reports.a_result(gate, gate.tests[0]), targets=(target,))
+
+    lines = [line for line in said.splitlines() if " overall" in line]
+    assert [line.split()[0] for line in lines[-2:]] == ["accuracy", "wanted"]
+    assert lines[-1].startswith("wanted overall (target)")
+    assert "rejects at e >= 200; the first target counts at e >= 60; looking is free" in said

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from tests.path.warm import Warm
 
 MODEL = Path(__file__).parent / "model.py"
 GNOMON = Path(sys.executable).parent / "gnomon"
+PORTS = range(20_000, 32_000)
 
 PLAN = """\
 gnomon: 1
@@ -44,8 +46,11 @@ expect: {{disagreement: 6%}}
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
+    """One that nobody listens on, and that the system will not give to a connection in the meantime."""
+    for port in random.SystemRandom().sample(PORTS, 100):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("no port is free")
 
 
 def wait_for(condition, seconds=30.0, what="the condition"):

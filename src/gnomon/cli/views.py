@@ -223,7 +223,7 @@ def _tests(tests: tuple[TestResult, ...], plan: Plan) -> Table:
     for test in tests:
         gate, known = gates[test.gate], test.estimate is not None
         table.add_row(
-            test.name,
+            f"{test.name} (target)" if test.soft else test.name,
             Text(test.result, style=_STYLES.get(test.result, "")),
             f"{test.units:,}",
             f"{test.needed:,}",
@@ -236,19 +236,23 @@ def _tests(tests: tuple[TestResult, ...], plan: Plan) -> Table:
     return table
 
 
-def _legend(tests: tuple[TestResult, ...]) -> str:
+def _legend(found: Verdict) -> str:
     """What an e-value has to reach: twice as much in a hybrid test, which keeps half of alpha for its fixed size."""
+    tests = found.tests
     promote = sorted({test.promote_at for test in tests})
     reject = " or ".join(words.e_value(at) for at in sorted({test.reject_at for test in tests}))
     hybrid = f" (a hybrid one at e >= {words.e_value(promote[-1])})" if len(promote) > 1 else ""
-    return f"a test promotes at e >= {words.e_value(promote[0])}{hybrid} and rejects at e >= {reject}; looking is free"
+    soft = f"; the first target counts at e >= {words.e_value(found.targets[0].promote_at)}" if found.targets else ""
+    fixed = f"a test promotes at e >= {words.e_value(promote[0])}{hybrid} and rejects at e >= {reject}"
+    return f"{fixed}{soft}; looking is free"
 
 
 def _verdict(found: Verdict, plan: Plan) -> RenderableType:
     head = Text.assemble((found.verdict.upper(), _STYLES[found.verdict]), "  ", found.sentence)
     passing = tuple(test.reason for test in found.tests if test.result == "pass")  # the table says those
     reasons = [Text(f"  - {reason}") for reason in found.reasons if not reason.endswith(passing)]
-    table = (Text(), _tests(found.tests, plan), Text(_legend(found.tests), style="dim")) if found.tests else ()
+    rows = _tests((*found.tests, *found.targets), plan)
+    table = (Text(), rows, Text(_legend(found), style="dim")) if found.tests else ()
     return Group(head, *reasons, Text(found.would_change, style="dim"), *table)
 
 

@@ -6,7 +6,6 @@ declared, by the place of the row's time between the frontiers. D is put on the 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import reduce
@@ -108,8 +107,19 @@ class _Groups:
     states: dict[int, Ints]
     """By gate."""
     count: Ints
-    first_us: Ints
     slot: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """Rows that wait for a truth, the first one of those that look alike."""
+
+    batch: _Batch
+    values: dict[str, Ints]
+    """As in `_Groups`."""
+    gates: dict[int, Ints]
+    """By gate that needs truth: 1 where it waits."""
+    first_us: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,14 +190,18 @@ class _Layout:
         found = {name: expression.cast("int32") for name, expression in columns.items()}
         return found | {self.numbers[name]: number.cast("int32") for name, number in numbers.items()}
 
-    def keys(self, kept: Expr, batch: _Batch, used: Facts) -> dict[str, Expr]:
-        """What a batch is grouped by: of the kept columns only what it needs."""
+    def answers(self, kept: Expr, used: Facts) -> dict[str, Expr]:
+        """Of the kept answers only those that were asked for."""
         masks: dict[str, int] = {}
         for name in used.flags:
             column, bit = self.bit(name)
             masks[column] = masks.get(column, 0) | 1 << bit
-        keys = {column: kept[column] & mask for column, mask in masks.items()}
-        keys |= {self.numbers[name]: kept[self.numbers[name]] for name in used.numbers}
+        bits = {column: kept[column] & mask for column, mask in masks.items()}
+        return bits | {self.numbers[name]: kept[self.numbers[name]] for name in used.numbers}
+
+    def cells(self, kept: Expr, batch: _Batch) -> dict[str, Expr]:
+        """Where in a batch's segments a row is."""
+        keys: dict[str, Expr] = {}
         for place, names in enumerate(self._packs):
             mine = [name for name in names if name in batch.segments]
             column = kept[f"cells_{place}"]
@@ -264,9 +278,7 @@ class _Counting:
     def _counts(
         self, kept: Expr
     ) -> tuple[dict[str, dict[str, tuple[int, int]]], dict[tuple[int, str], dict[str, Tally]]]:
-        late = {index for index, gate in enumerate(self._plan.judged) if gate.needs_truth}
-        waiting = [batch for batch in self._batches if late & set(batch.gates)]
-        frontiers = self._frontiers(self._grouped(kept, batch, [], late=late) for batch in waiting)
+        frontiers = self._frontiers(self._waiting(kept, batch) for batch in self._batches if self._late(batch))
         slots = self._slots(frontiers)
         every = [self._grouped(kept, batch, slots) for batch in self._batches]
         parts: dict[tuple[int, str], dict[str, Tally]] = {}
@@ -310,55 +322,72 @@ class _Counting:
 
     # the groups ----------------------------------------------------------------------------------------------------
 
-    def _grouped(
-        self, kept: Expr, batch: _Batch, slots: Sequence[int], late: AbstractSet[int] = frozenset()
-    ) -> _Groups:
-        """The groups of a batch; of rows that wait for a truth alone, where gates that need one are named (`late`)."""
+    def _late(self, batch: _Batch) -> list[int]:
+        """The gates of a batch that may wait for a truth."""
+        return [index for index in batch.gates if self._plan.judged[index].needs_truth]
+
+    def _evidence(self, kept: Expr) -> Expr:
+        column, bit = self._layout.bit(_EVIDENCE)
+        return (kept[column] & (1 << bit)) != 0
+
+    def _waiting(self, kept: Expr, batch: _Batch) -> _Waiting:
+        facts = _Kept(kept, self._layout)
+        late = {index: terms(self._plan, self._plan.judged[index], facts) for index in self._late(batch)}
+        waits = {f"waits_{index}": each.counts & each.waits for index, each in late.items()}
+        table = kept.filter(self._evidence(kept) & reduce(or_, waits.values()))
+        flags = {name: whole(flag) for name, flag in waits.items()}
+        narrow = table.select(time_us=table.time_us, **self._layout.cells(table, batch), **flags)
+        keys = [name for name in narrow.columns if name != "time_us"]
+        columns = _fetched(narrow.group_by(keys).agg(first_us=ibis._.time_us.min()))
+        return _Waiting(
+            batch=batch,
+            values=self._layout.values(batch, columns),
+            gates={index: columns[f"waits_{index}"] for index in late},
+            first_us=columns["first_us"],
+        )
+
+    def _grouped(self, kept: Expr, batch: _Batch, slots: Sequence[int]) -> _Groups:
         used = _Kept(kept, self._layout)
         _ = used.lost
-        each = {index: terms(self._plan, self._plan.judged[index], used) for index in batch.gates}
-        column, bit = self._layout.bit(_EVIDENCE)
-        wanted = (kept[column] & (1 << bit)) != 0
-        if late:
-            wanted &= reduce(or_, [each[index].counts & each[index].waits for index in batch.gates if index in late])
-        table = kept.filter(wanted)
-        keys = self._layout.keys(table, batch, used)
+        for index in batch.gates:
+            terms(self._plan, self._plan.judged[index], used)  # notes what it asks for
+        table = kept.filter(self._evidence(kept))
+        keys = self._layout.answers(table, used) | self._layout.cells(table, batch)
         if not self._one_rate:
             keys["rate"] = table.rate
         if slots:
             keys["slot"] = _slot(table.time_us, slots, 0, len(slots))
-        narrow = table.select(time_us=table.time_us, **keys)
-        counted = narrow.group_by(list(keys)).agg(units=ibis._.count(), first_us=ibis._.time_us.min())
+        counted = table.select(time_us=table.time_us, **keys).group_by(list(keys)).agg(units=ibis._.count())
         facts = _Kept(counted, self._layout)
         numbers = {
             f"state_{index}": _State(terms(self._plan, self._plan.judged[index], facts)).number()
             for index in batch.gates
         }
         others = [name for name in counted.columns if not name.startswith(("bits_", "number_"))]
-        found = counted.select(*others, lost=whole(facts.lost), **numbers).to_pyarrow()
-        columns = {name: found[name].to_numpy().astype(np.int64) for name in found.column_names}
+        columns = _fetched(counted.select(*others, lost=whole(facts.lost), **numbers))
+        groups = len(columns["units"])
         return _Groups(
             batch=batch,
             values=self._layout.values(batch, columns),
-            rate=columns.get("rate", np.full(len(found), min(self._plan.fork.rates.values()))),
+            rate=columns.get("rate", np.full(groups, min(self._plan.fork.rates.values()))),
             lost=columns["lost"],
             states={index: columns[f"state_{index}"] for index in batch.gates},
             count=columns["units"],
-            first_us=columns["first_us"],
-            slot=columns.get("slot", np.zeros(len(found), np.int64)),
+            slot=columns.get("slot", np.zeros(groups, np.int64)),
         )
 
-    def _frontiers(self, found: Iterable[_Groups]) -> dict[tuple[int, str, int], int]:
+    def _frontiers(self, found: Iterable[_Waiting]) -> dict[tuple[int, str, int], int]:
         """By gate, segment and value's place: the time of the first exchange that waits, where one does."""
         frontiers: dict[tuple[int, str, int], int] = {}
-        for groups in found:
-            for index, segment in self._cells_of(groups.batch):
-                states = groups.states[index]
-                waiting = [state for state in np.unique(states) if state and self._read(index, state)["waits"]]
-                waits = np.isin(states, waiting)
-                for value, time_us in zip(_at(groups, segment)[waits], groups.first_us[waits], strict=True):
-                    place = (index, segment, int(value))
-                    frontiers[place] = min(int(time_us), frontiers.get(place, int(time_us)))
+        for waiting in found:
+            for index, segment in self._cells_of(waiting.batch):
+                if index not in waiting.gates:
+                    continue
+                waits = waiting.gates[index] > 0
+                places = _at(waiting, segment)[waits]
+                for value, time_us in zip(places.tolist(), waiting.first_us[waits].tolist(), strict=True):
+                    place = (index, segment, value)
+                    frontiers[place] = min(time_us, frontiers.get(place, time_us))
         return frontiers
 
     def _read(self, index: int, state: int) -> dict[str, Any]:
@@ -439,8 +468,16 @@ def _tested_values(plan: Plan, segment: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(test.value for test in tests if test.segment == segment))
 
 
-def _at(groups: _Groups, segment: str) -> Ints:
-    return np.zeros(len(groups.count), np.int64) if segment == OVERALL else groups.values[segment]
+def _at(groups: _Groups | _Waiting, segment: str) -> Ints:
+    """The place of the segment's value in each group."""
+    if segment == OVERALL:
+        return np.zeros(len(groups.count if isinstance(groups, _Groups) else groups.first_us), np.int64)
+    return groups.values[segment]
+
+
+def _fetched(table: Expr) -> dict[str, Ints]:
+    found = table.to_pyarrow()
+    return {name: found[name].to_numpy().astype(np.int64) for name in found.column_names}
 
 
 def _place(value: Expr, least: int) -> Expr:
