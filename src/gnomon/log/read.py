@@ -8,12 +8,11 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
@@ -22,6 +21,9 @@ from gnomon.log import tables
 from gnomon.log.append import local, table_uri
 from gnomon.records.frames import Request
 from gnomon.records.ledger import LedgerRow
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
 
 PINNED: Final = ("ledger", "comparisons", "truths")
 """What evidence reads, in the order of pinning. `exchanges` is shown to people, and its bodies leave it."""
@@ -261,6 +263,8 @@ def _parts(
 
     Raises IntegrityError that names the file that cannot be read.
     """
+    import pyarrow.dataset as ds  # it takes pandas with it where that is installed: not into the runner's start
+
     schema = pa.schema(there.schema())
     wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])
     files = data_files(log_url, table, there)
@@ -281,7 +285,7 @@ def _parts(
             raise IntegrityError(f"the data file {file} is damaged or cannot be read: {reason}") from error
 
 
-def _may_hold(fragment: ds.Fragment, ids: Sequence[str]) -> ds.Fragment:
+def _may_hold(fragment: "ds.Fragment", ids: Sequence[str]) -> "ds.Fragment":
     """The row groups that may hold one of these ids, by their statistics."""
     spans = {group.id: (group.statistics or {}).get("id") for group in fragment.row_groups}
     groups = [
