@@ -7,7 +7,7 @@ from deltalake import DeltaTable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnomon.evidence.integrity import read_ledger
+from gnomon.evidence.integrity import flushed, read_ledger
 from gnomon.log import tables
 from gnomon.records.counters import Counters
 from gnomon.records.process import PROBE_EPOCH
@@ -35,7 +35,8 @@ def anomalies(*flushes: Flush, epoch: int = 1) -> tuple[str, ...]:
         for instance, counts in flush.items()
         for state, count in counts.items()
     ]
-    return read_ledger(ibis.memtable(pa.Table.from_pylist(rows, schema=tables.LEDGER)), epoch=1).anomalies
+    ledger = ibis.memtable(pa.Table.from_pylist(rows, schema=tables.LEDGER))
+    return read_ledger(ledger, flushed(ledger), epoch=1).anomalies
 
 
 def gateway(**counts: int) -> Flush:
@@ -187,4 +188,5 @@ def test_what_the_runner_writes_adds_up_whatever_happens(tmp_path_factory, moves
         return
     rows = DeltaTable(f"{url}/ledger").to_pyarrow_table()
 
-    assert read_ledger(ibis.memtable(rows), epoch=1).anomalies == ()
+    ledger_rows = ibis.memtable(rows)
+    assert read_ledger(ledger_rows, flushed(ledger_rows), epoch=1).anomalies == ()

@@ -231,7 +231,7 @@ def _tests(tests: tuple[TestResult, ...], plan: Plan) -> Table:
             scales.interval(gate, test) if known else words.nothing(test),
             scales.margin(gate, test),
             e_value(test.e_promote),
-            e_value(test.e_reject),
+            "" if test.soft else e_value(test.e_reject),
         )
     return table
 
@@ -249,9 +249,10 @@ def _legend(found: Verdict) -> str:
 
 def _verdict(found: Verdict, plan: Plan) -> RenderableType:
     head = Text.assemble((found.verdict.upper(), _STYLES[found.verdict]), "  ", found.sentence)
-    passing = tuple(test.reason for test in found.tests if test.result == "pass")  # the table says those
+    judged = (*found.tests, *found.targets)
+    passing = tuple(test.reason for test in judged if test.result == "pass")  # the table says those
     reasons = [Text(f"  - {reason}") for reason in found.reasons if not reason.endswith(passing)]
-    rows = _tests((*found.tests, *found.targets), plan)
+    rows = _tests(judged, plan)
     table = (Text(), rows, Text(_legend(found), style="dim")) if found.tests else ()
     return Group(head, *reasons, Text(found.would_change, style="dim"), *table)
 

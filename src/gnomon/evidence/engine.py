@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +20,8 @@ Connect = Callable[[], Backend]
 _THREADS: Final = 2
 _MEMORY: Final = "640MB"
 """A look runs beside production: it may take long, and not much else."""
+_BESIDE: Final = "160MB"
+"""For what is asked while rows are kept, by a third thread."""
 
 _AS_WRITTEN: Final = "SET disabled_optimizers = 'build_side_probe_side'"
 """All pairs are joined with their truths, never the other way round: DuckDB guesses how many rows pass a filter, and
@@ -36,9 +38,11 @@ class Engine:
 
     def __init__(self, log: "Snapshot", connect: Connect = duckdb) -> None:
         self._log = log
+        self._connect = connect
         self.connection = connect()
         self._kept = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
+        self._begun: list[Future[Any]] = []
         self._spill = tempfile.TemporaryDirectory(prefix="gnomon-look-")
         if self.in_process:
             self.connection.raw_sql(f"SET temp_directory = '{self._spill.name}'")
@@ -77,6 +81,7 @@ class Engine:
         name = f"kept_{self._kept}"
         query = f"CREATE TEMPORARY TABLE {name} AS {self.connection.compile(table)}"
         begun = self._thread.submit(self.connection.con.execute, f"{_AS_WRITTEN}; {query}; RESET disabled_optimizers")
+        self._begun.append(begun)
 
         def waited() -> Expr:
             begun.result()
@@ -84,8 +89,20 @@ class Engine:
 
         return waited
 
+    def beside(self) -> "Engine":
+        """Another engine on the same files, for small questions while this one is keeping; itself where it need not."""
+        if not self.in_process:
+            return self
+        made = Engine(self._log, self._connect)
+        made.connection.raw_sql(f"SET threads = 1; SET memory_limit = '{_BESIDE}'")
+        return made
+
     def close(self) -> None:
-        """Give back what the engine holds."""
+        """Give back what the engine holds; what it still counts is given up."""
+        for begun in self._begun:
+            while not begun.done():  # an interrupt that comes before the query is none
+                self.connection.con.interrupt()
+                wait([begun], timeout=0.05)
         self._thread.shutdown()
         self.connection.disconnect()
         self._spill.cleanup()

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import ibis
 
@@ -21,43 +21,46 @@ _FINAL = frozenset({*GATEWAY_STATES, *RUNNER_STATES})
 _BLOCK = 8  # hex digits of a UUIDv7 that name about a minute: a digest is made for each, so that no sort is large
 
 
+class Flushed(NamedTuple):
+    """How far the ledger is."""
+
+    rows: int
+    watermark_us: int
+    """Up to here every exchange has come to its end; 0: nothing has been flushed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ledger:
     """The cumulative counts of all instances, summed."""
 
-    rows: int
-    watermark_us: int
-    """0: nothing has been flushed."""
     sums: dict[str, int]
     anomalies: tuple[str, ...]
     unattributed: int
     """Lost exchanges that stand in no row of `comparisons`: they may belong to any cell."""
 
 
-def watermark(ledger: Expr) -> int:
-    """The time up to which every exchange has come to its end; 0: nothing has been flushed."""
-    return fetched(ledger.agg(watermark=ibis._.watermark_us.max()))[0]["watermark"] or 0
+def flushed(ledger: Expr) -> Flushed:
+    """Rows and watermark of the ledger."""
+    (found,) = fetched(ledger.agg(rows=ibis._.count(), watermark=ibis._.watermark_us.max()))
+    return Flushed(found["rows"], found["watermark"] or 0)
 
 
-def read_ledger(ledger: Expr, *, epoch: int, deadline_us: int | None = None) -> Ledger:
+def read_ledger(ledger: Expr, flushed: Flushed, *, epoch: int, deadline_us: int | None = None) -> Ledger:
     """Sums by state over the instances of one epoch; counts are cumulative, so the largest is the latest.
 
     With a deadline, what was lost of the requests after it does not count: once a flush says that all before it are
     settled, one more is read.
     """
-    (all_of_it,) = fetched(ledger.agg(rows=ibis._.count(), watermark=ibis._.watermark_us.max()))
     mine = ledger.filter(ledger.epoch == epoch)
     sums = _sums(mine)
     counted = sums
-    if deadline_us is not None and (all_of_it["watermark"] or 0) >= deadline_us:
+    if deadline_us is not None and flushed.watermark_us >= deadline_us:
         after = ledger.filter(ledger.watermark_us >= deadline_us).select("time_us").distinct()
         flushes = [row["time_us"] for row in fetched(after.order_by("time_us").limit(2))]
         counted = _sums(mine.filter(mine.time_us <= flushes[-1]))
     final = sum(count for state, count in sums.items() if state in _FINAL)
     sums["open"] = max(0, sums.get("seen", 0) - final)
     return Ledger(
-        rows=all_of_it["rows"],
-        watermark_us=all_of_it["watermark"] or 0,
         sums=sums,
         anomalies=(*_shrinking(mine), *_too_many(mine), *_unequal(ledger)),
         unattributed=sum(counted.get(state, 0) for state in LOST_STATES - ATTRIBUTED),

@@ -44,11 +44,11 @@ def gather(
     (`started_us` + duration.deadline). `identities`: what the models said they are, oldest first. The
     same arguments give the same record, whatever the order of rows and files, but for the digest of the files
     themselves. With `digest="rows"` it is the record that earlier programs gave: a verdict of theirs is verified by it.
-    `connect` opens the engine: any Ibis backend that reads Parquet gives the same.
+    `connect` opens a new connection each time: any Ibis backend that reads Parquet gives the same.
     """
     with (
         closing(Engine(log, connect)) as engine,
-        closing(Engine(log, connect)) as beside,
+        closing(engine.beside()) as beside,
         ThreadPoolExecutor(1) as thread,
     ):
         of_files = thread.submit(digests.of_files, log) if digest == "files" else None
@@ -82,16 +82,17 @@ class _Look:
         ledger_table = self.beside.table("ledger", tables.LEDGER)
         deadline_us = plan.duration.deadline_us
         deadline_us = None if deadline_us is None else self.started_us + deadline_us
-        self.watermark_us = integrity.watermark(ledger_table)
+        flushed = integrity.flushed(ledger_table)
+        self.watermark_us = flushed.watermark_us
         self.end_us = self.watermark_us if deadline_us is None else min(self.watermark_us, deadline_us)
         comparisons = self.engine.table("comparisons", tables.comparisons(plan))
         mine = comparisons.filter(comparisons.epoch == self.epoch)
         read = mine.filter(mine.time_us < self.end_us)
-        truths_read, repeated, contradicting = integrity.repeated_truths(self.beside.table("truths", tables.TRUTHS))
         truths = self.engine.table("truths", tables.TRUTHS)
+        truths_read, repeated, contradicting = integrity.repeated_truths(truths)
         counting = self._counting(read, rows.one_truth(plan, truths) if repeated else truths)
         ledger = integrity.read_ledger(
-            ledger_table, epoch=self.epoch, deadline_us=None if self.earlier else deadline_us
+            ledger_table, flushed, epoch=self.epoch, deadline_us=None if self.earlier else deadline_us
         )
         summary = integrity.summary(
             plan,
@@ -118,7 +119,7 @@ class _Look:
             as_of_us=self.as_of_us,
             watermark_us=self.watermark_us,
             versions=dict(log.versions),
-            rows={"comparisons": rows_read, "ledger": ledger.rows, "truths": truths_read},
+            rows={"comparisons": rows_read, "ledger": flushed.rows, "truths": truths_read},
             digest=integrity.row_digest(read) if of_files is None else of_files.result(),
             cells=found,
             lost_share_ppm={name: lost * 1_000_000 // of if of else 0 for name, (lost, of) in shares.items()},

@@ -9,7 +9,7 @@ for it is scanned, and the smallest evidence counts:
 With the weights of the stakes fixed whatever p is, E_p falls in p: the smallest is at the upper end. If the claim is
 false, then either p_A leaves the sequence (alpha/5), or E <= 4/5 E_(p_A), which reaches 1/alpha with a probability of
 at most 4/5 alpha. So P(E ever >= 1/alpha) <= alpha. It is no e-value at other levels than alpha. Rejection is the
-mirror image, at the lower end.
+mirror image, at the lower end. Where the upper end is under the margin no precision can be too low, and E is the cap.
 
 Source    Waudby-Smith & Ramdas, Estimating means of bounded random variables by betting, JRSS B 86(1), 2024; the union
           bound over a nuisance parameter: Berger & Boos, P values maximized over a confidence set for the nuisance
@@ -112,8 +112,8 @@ def _evidence(arm: Flags, claims: Sequence[Claim], means: Floats, *, above: bool
         return np.zeros(0)
     # mean D <= 0, or mean D >= -1 or less, is always true: nothing speaks against it.
     void = (means >= 0) if above else (means <= -1)
-    # And no mean is below -1: where production's precision is at most the margin, none can be too far under it.
-    sure = (means < -1) if above else (means > 0)
+    # And no mean is below -1: where production's precision is surely under the margin, nobody can be worse by more.
+    sure = (means < -1) & above
     mean = np.clip(means, -1 + _EDGE, -_EDGE)[:, None]
     center: Callable[[Claim], float | None] = betting.planned_kappa if above else betting.harm_kappa
     wealth = np.stack([betting.log_weights(center(claim)) for claim in claims])
