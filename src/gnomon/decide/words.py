@@ -8,7 +8,7 @@ from gnomon.decide.claims import PPM
 
 def percent(share_of: Fraction) -> str:
     """A share of the traffic: `83.1 %`."""
-    return f"{float(100 * share_of):.1f} %"
+    return f"{100 * share_of.numerator / share_of.denominator:.1f} %"  # as exact as the fraction's product, and faster
 
 
 def percent_of(part: int, whole: int) -> str:

@@ -1,11 +1,10 @@
 """A digest of the data files that a look has pinned: any altered, missing or added byte of them changes it."""
 
 import hashlib
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from pyarrow import fs
@@ -38,10 +37,11 @@ def of_files(log: "Snapshot") -> str:
 
 def _content(file: str) -> str:
     digest = hashlib.sha256()
+    piece = memoryview(bytearray(_PIECE))  # one for all: new memory costs as much as the reading
     try:
         with _opened(file) as stream:
-            for piece in _pieces(stream):
-                digest.update(piece)  # hashlib lets other threads run meanwhile
+            while size := stream.readinto(piece):
+                digest.update(piece[:size])  # hashlib lets other threads run meanwhile
     except OSError as error:
         raise IntegrityError(f"the data file {file} cannot be read: {error}") from error
     return digest.hexdigest()
@@ -53,8 +53,3 @@ def _opened(file: str) -> AbstractContextManager[Any]:
     store, path = fs.FileSystem.from_uri(file)
     stream: AbstractContextManager[Any] = store.open_input_stream(path)
     return stream
-
-
-def _pieces(stream: IO[bytes]) -> Iterable[bytes]:
-    while piece := stream.read(_PIECE):
-        yield piece

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import ibis
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -88,6 +90,11 @@ class Engine:
             return self.connection.table(name, database=("temp", "main"))
 
         return waited
+
+    def array(self, column: Expr) -> npt.NDArray[Any]:
+        """A table of one column without nulls as an array of its own; of an engine in this process."""
+        found = self.connection.con.execute(self.connection.compile(column)).fetchnumpy()
+        return np.asarray(found[column.columns[0]])
 
     def beside(self) -> "Engine":
         """Another engine on the same files, for small questions while this one is keeping; itself where it need not."""

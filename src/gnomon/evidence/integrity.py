@@ -283,7 +283,14 @@ def row_digest(comparisons: Expr) -> str:
 
 
 def repeated_truths(truths: Expr) -> tuple[int, int, int]:
-    """Truths; how many of them are not the only one of their key and output; keys with more than one value."""
+    """Truths; how many of them are not the only one of their key and output; keys with more than one value.
+
+    Where all hashes differ, so do all keys, which is how it is in most logs and costs less.
+    """
+    quick = truths.agg(rows=ibis._.count(), different=(ibis._.key + "/" + ibis._.output).hash().nunique())
+    (found,) = fetched(quick)
+    if found["rows"] == found["different"]:
+        return found["rows"], 0, 0
     values = truths.group_by("key", "output").agg(
         rows=ibis._.count(), least=ibis._.value.min(), most=ibis._.value.max()
     )

@@ -71,8 +71,10 @@ def _sizes(connection: Any, log_url: str, ids: Sequence[str]) -> dict[str, int]:
     table = read.opened(log_url, "exchanges")
     if table is None:
         return {}
-    actions = pa.table(table.get_add_actions(flatten=True)).to_pylist()
-    facts = {PurePosixPath(unquote(each["path"])).name: (each.get("max.id") or "", each) for each in actions}
+    facts = {
+        PurePosixPath(unquote(each["path"])).name: (each.get("max.id") or "", each)
+        for each in read.actions(table, "path", "size_bytes", "max.id")
+    }
     named = {file: facts[PurePosixPath(unquote(file)).name] for file in read.data_files(log_url, "exchanges", table)}
     files: list[str] = []
     total = 0

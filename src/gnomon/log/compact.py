@@ -9,7 +9,7 @@ from typing import Final
 import pyarrow as pa
 
 from gnomon.log import storage
-from gnomon.log.read import opened
+from gnomon.log.read import actions, opened
 
 MANY: Final = 32
 """So many files of a size class are merged. At a flush every five seconds that is less than three minutes' files."""
@@ -43,8 +43,7 @@ def _merge(log_url: str, table: str, target: int) -> int:
     there = opened(log_url, table)
     if there is None:
         return 0
-    sizes = pa.table(there.get_add_actions(flatten=True))["size_bytes"].to_pylist()
-    if sum(size < target // 2 for size in sizes) < MANY:
+    if sum(each["size_bytes"] < target // 2 for each in actions(there, "size_bytes")) < MANY:
         return 0
     done = there.optimize.compact(
         target_size=target,

@@ -131,11 +131,10 @@ def watermark(log_url: str) -> int | None:
     table = opened(log_url, "ledger")
     if table is None:
         return None
-    actions = pa.table(table.get_add_actions(flatten=True))
-    if "max.watermark_us" not in actions.column_names:
-        return None
-    found = pc.max(actions["max.watermark_us"]).as_py()
-    return None if found is None else int(found)
+    known = [
+        found for each in actions(table, "max.watermark_us") if (found := each.get("max.watermark_us")) is not None
+    ]
+    return max(known, default=None)
 
 
 def ledger(log_url: str) -> list[LedgerRow]:
@@ -194,8 +193,15 @@ def data_files(log_url: str, table: str, there: DeltaTable) -> list[str]:
     if local(log_url) is None:
         return list(there.file_uris())
     # not `file_uris`: it writes blanks in local paths as %20
-    paths = pa.table(there.get_add_actions(flatten=True))["path"].to_pylist()
-    return [str(Path(table_uri(log_url, table)) / unquote(path)) for path in paths]
+    return [str(Path(table_uri(log_url, table)) / unquote(each["path"])) for each in actions(there, "path")]
+
+
+def actions(there: DeltaTable, *names: str) -> list[dict[str, Any]]:
+    """What the table says of each of its data files: of these facts those that it keeps."""
+    found = there.get_add_actions(flatten=True)  # of Arrow's second library: `pa.table` would import pandas first
+    kept = [name for name in names if name in found.schema.names]
+    columns = [found.column(name).to_pylist() for name in kept]
+    return [dict(zip(kept, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
 def commit(folder: Path, version: int) -> Path:
@@ -240,8 +246,7 @@ def _pin(log_url: str, table: str, version: int | None) -> tuple[int, tuple[str,
 
 def _check_files(folder: Path, table: DeltaTable) -> None:
     """Every data file is there, and of the size that the log says. Raises IntegrityError that names the first one."""
-    actions = pa.table(table.get_add_actions(flatten=True)).select(["path", "size_bytes"]).to_pylist()
-    for action in sorted(actions, key=lambda each: str(each["path"])):
+    for action in sorted(actions(table, "path", "size_bytes"), key=lambda each: str(each["path"])):
         path = folder / unquote(action["path"])
         try:
             size = path.stat().st_size
