@@ -33,6 +33,7 @@ from gnomon.log import compact, read, tables
 from gnomon.log.append import append
 from gnomon.log.vacuum import vacuum
 from gnomon.plan import load
+from gnomon.protocols.redact import Redactor
 from gnomon.records.frames import Answer, Request
 from gnomon.records.plan import Plan
 from gnomon.shadow.batches import Batches, Item, Result
@@ -124,13 +125,17 @@ def answered(body: dict[str, Any], version: str, score: float, time_us: int, cha
     )
 
 
+def writer(plan: Plan, url: str) -> Batches:
+    return Batches(plan, url, identity="bench", redactor=Redactor(plan.record, b""))
+
+
 def fill(plan: Plan, url: str, bodies: list[dict[str, Any]], *, each: int) -> None:
     """Flush by flush, as the runner does: the batch into both tables, then what changed in the ledger."""
-    batches = Batches(plan, url, identity="bench")
+    batches = writer(plan, url)
     chance = random.Random(1)
     made = list(items(plan, bodies, chance))
     for number, at in enumerate(range(0, len(made), each), 1):
-        batches.append(number, made[at : at + each])
+        batches.append(number, batches.make(made[at : at + each]))
         counts(url, number, min(at + each, len(made)), made[min(at + each, len(made)) - 1].request.time_us + 1)
 
 
@@ -204,12 +209,12 @@ def kept_up(url: str) -> None:
 
 def looks(plan: Plan, url: str, *, flushes: int) -> dict[str, Any]:
     """Milliseconds of a look and of an append, with the small files of so many flushes and after upkeep."""
-    batches = Batches(plan, url, identity="bench")
+    batches = writer(plan, url)
     chance = random.Random(2)
     bodies = sentences()[:4]
     for number in range(1, flushes + 1):
         made = list(items(plan, bodies, chance, begin=number * 500))
-        batches.append(number, made)
+        batches.append(number, batches.make(made))
         counts(url, number, number * len(made), made[-1].request.time_us + 1)
     before = timed(plan, url, batches, flushes)
     kept_up(url)
@@ -226,7 +231,7 @@ def timed(plan: Plan, url: str, batches: Batches, number: int) -> dict[str, floa
         "look": milliseconds(look),
         "snapshot": milliseconds(lambda: read.snapshot(url)),
         "ledger": milliseconds(lambda: read.ledger(url)),
-        "append": milliseconds(lambda: batches.append(next(numbers), made)),
+        "append": milliseconds(lambda: batches.append(next(numbers), batches.make(made))),
     }
 
 
