@@ -33,7 +33,7 @@ class Row:
         """Whether two quantiles are held against each other: the evidence is in the tails."""
         return self.gate.kind == "latency" and self.gate.ratio is not None
 
-    @property
+    @cached_property
     def known(self) -> bool:
         """Whether each arm has a rate of its own: both are known on every settled exchange that is not lost."""
         counted = self.gate.kind in RATED and not self.is_latency_ratio

@@ -2,6 +2,7 @@
 
 import json
 from fractions import Fraction
+from functools import lru_cache
 
 from gnomon.decide.claims import PPM
 
@@ -55,6 +56,7 @@ def times(ratio: tuple[int, int]) -> str:
     return f"{ratio[0] / ratio[1]:g}"
 
 
+@lru_cache(maxsize=1024)  # hundreds of segments name the same one
 def value(text: str) -> str:
     """A value of an output as it is read aloud: the string "fraud" without its quotation marks."""
     try:
