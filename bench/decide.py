@@ -5,8 +5,8 @@
 The log is written once, through the product's own schema and writer, as a runner and its merges leave one: a few large
 files, some of 16 MiB and many small ones. Four segments of five cells each, five gates of four kinds, of which one
 needs truth, which comes late. Each look is a process of its own; its time is that of pinning, evidence and verdict,
-its memory the process's peak, imports included. Two threads, whatever the machine has. A second kind of look holds the
-tail of the candidate's latencies against production's, in place of a limit.
+its memory the process's peak, imports included. Two threads and a third for small questions, whatever the machine has.
+A second kind of look holds the tail of the candidate's latencies against production's, in place of a limit.
 
 The obvious way reads the rows into pandas, joins the truths, groups and calls a test of statsmodels for each gate in
 each cell. Both say what they counted, so that it is the same.

@@ -22,8 +22,6 @@ Connect = Callable[[], Backend]
 _THREADS: Final = 2
 _MEMORY: Final = "640MB"
 """A look runs beside production: it may take long, and not much else."""
-_BESIDE: Final = "160MB"
-"""For what is asked while rows are kept, by a third thread."""
 
 _AS_WRITTEN: Final = "SET disabled_optimizers = 'build_side_probe_side'"
 """All pairs are joined with their truths, never the other way round: DuckDB guesses how many rows pass a filter, and
@@ -101,7 +99,7 @@ class Engine:
         if not self.in_process:
             return self
         made = Engine(self._log, self._connect)
-        made.connection.raw_sql(f"SET threads = 1; SET memory_limit = '{_BESIDE}'")
+        made.connection.raw_sql("SET threads = 1")  # not less memory: a ledger of millions of rows is sorted here
         return made
 
     def close(self) -> None:
