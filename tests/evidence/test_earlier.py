@@ -10,7 +10,15 @@ import pytest
 
 from gnomon.records.evidence import Evidence
 from gnomon.records.plan import OTHERWISE, OVERALL, Duration, Plan, Selector, Unit
-from tests.evidence.trial_log import ALWAYS, SECOND, TrialLog, a_gate, a_plan, a_truth, an_exchange, differs, fails
+from tests.evidence.trial_log import (
+    ALWAYS,
+    SECOND,
+    TrialLog,
+    a_gate,
+    a_plan,
+    a_truth,
+    any_exchange,
+)
 
 RECORDED = Path(__file__).parent / "earlier.json"
 """Made by this file's `evidence_of` with the program at commit de1d70a, the last one whose digest is over rows.
@@ -32,16 +40,7 @@ def a_trial(seed: int) -> tuple[Plan, list[dict[str, Any]], list[dict[str, Any]]
     rows = []
     for number in range(1, 61):
         rows.append(
-            rng.choices(
-                [
-                    an_exchange(number),
-                    differs(number),
-                    fails(number, "candidate"),
-                    fails(number, "production"),
-                    an_exchange(number, state="expired"),
-                ],
-                [10, 5, 1, 1, 1],
-            )[0]
+            any_exchange(rng, number)
             | {"segment_source": rng.choice(["tweets", "news", "other"]), "late": rng.random() < 0.1}
             | {"cluster": rng.choice([None, "s1", "s2"]) if seed % 2 else None}
         )

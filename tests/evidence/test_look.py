@@ -23,6 +23,7 @@ from tests.evidence.trial_log import (
     a_plan,
     a_truth,
     an_exchange,
+    any_exchange,
     differs,
     fails,
 )
@@ -371,16 +372,7 @@ def literal(plan: Plan, rows: list[dict[str, Any]], truths: dict[str, str], end:
 
 
 def random_exchange(rng: random.Random, number: int) -> dict[str, Any]:
-    kind = rng.choices(
-        [
-            an_exchange(number),
-            differs(number),
-            fails(number, "candidate"),
-            fails(number, "production"),
-            an_exchange(number, state="expired"),
-        ],
-        [10, 5, 1, 1, 1],
-    )[0]
+    kind = any_exchange(rng, number)
     source = rng.choice(["tweets", "news", "other"])
     time = START + number * SECOND // rng.choice([1, 2])
     return kind | {"segment_source": source, "cluster": rng.choice([None, "s1", "s2", "s3"]), "time_us": time}

@@ -1,5 +1,6 @@
 """A trial's log on disk, written row by row with sensible defaults, and the plans that read it."""
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,6 +132,18 @@ def an_exchange(number: int, **changes: Any) -> dict[str, Any]:
         row |= {"candidate_outcome": None, "candidate_latency_us": None, "output_label_candidate": None}
         row["output_label_agree"] = None
     return row
+
+
+def any_exchange(rng: random.Random, number: int) -> dict[str, Any]:
+    """Mostly two good answers; some that differ, fail on one side, or are lost."""
+    kinds = [
+        an_exchange(number),
+        differs(number),
+        fails(number, "candidate"),
+        fails(number, "production"),
+        an_exchange(number, state="expired"),
+    ]
+    return rng.choices(kinds, [10, 5, 1, 1, 1])[0]
 
 
 def differs(number: int, **changes: Any) -> dict[str, Any]:

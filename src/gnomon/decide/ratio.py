@@ -42,7 +42,7 @@ def missing(plan: Plan, evidence: Evidence) -> str | None:
         problems.append(
             f"a candidate that starts within {span(plan.start_lag_us)} of production in 99 % of the pairs ({late} not)"
         )
-    if plan.unit.cluster is not None or plan.unit.instances is not None:
+    if not plan.unit.alone:
         problems.append("units of one exchange: pairs that belong together are not independent, and each is counted")
     return f"it needs {'; and '.join(problems)}" if problems else None
 
@@ -50,7 +50,7 @@ def missing(plan: Plan, evidence: Evidence) -> str | None:
 def numbers(plan: Plan, evidence: Evidence, rows: Sequence[Row], levels: Levels) -> list[Numbers]:
     """The statistics of tests of a ratio of quantiles, in their order. The estimate is the ratio itself."""
     lacks = missing(plan, evidence) if rows else None
-    if plan.unit.cluster is not None or plan.unit.instances is not None:  # their interval would be too narrow, too
+    if not plan.unit.alone:  # their interval would be too narrow, too
         return [Numbers(None, None, None, 1.0, 1.0, no_estimate=lacks, blocked=lacks) for _ in rows]
     return [_numbers(row, levels, lacks) for row in rows]
 

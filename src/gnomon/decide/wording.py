@@ -75,8 +75,7 @@ def _tail(plan: Plan, row: Row) -> str:
     """What was not a plain pair, if anything."""
     cell, is_latency = row.cell, row.gate.kind == "latency"
     unknown = "late and failed, and" if is_latency else "without truth in time and"
-    alone = plan.unit.cluster is None and plan.unit.instances is None
-    late = cell.seen - cell.exchanges - cell.waiting if is_latency and alone else 0
+    late = cell.seen - cell.exchanges - cell.waiting if is_latency and plan.unit.alone else 0
     parts = [
         f"{number:,} {what}"
         for number, what in (

@@ -101,7 +101,7 @@ class _Groups:
 
     batch: _Batch
     values: dict[str, Ints]
-    """By segment: the value's place, 0 for one that no test names."""
+    """By segment: the value's place, 0 for one that no test names, and for overall."""
     rate: Ints
     lost: Ints
     states: dict[int, Ints]
@@ -218,7 +218,7 @@ class _Layout:
 
     def values(self, batch: _Batch, columns: dict[str, Ints]) -> dict[str, Ints]:
         """The places of a group's values, by segment."""
-        found: dict[str, Ints] = {}
+        found: dict[str, Ints] = {OVERALL: np.zeros(len(next(iter(columns.values()))), np.int64)}
         for place, names in enumerate(self._packs):
             mine = [name for name in names if name in batch.segments]
             if mine:
@@ -389,7 +389,7 @@ class _Counting:
                 if index not in waiting.gates:
                     continue
                 waits = waiting.gates[index] > 0
-                places = _at(waiting, segment)[waits]
+                places = waiting.values[segment][waits]
                 for value, time_us in zip(places.tolist(), waiting.first_us[waits].tolist(), strict=True):
                     place = (index, segment, value)
                     frontiers[place] = min(time_us, frontiers.get(place, time_us))
@@ -411,7 +411,7 @@ class _Counting:
 
     def _sampled(self, groups: _Groups, segment: str) -> dict[str, tuple[int, int]]:
         size = 1 + len(self._labels.get(segment, ("",)))
-        values = _at(groups, segment)
+        values = groups.values[segment]
         every = np.bincount(values, weights=groups.count, minlength=size)
         gone = np.bincount(values, weights=groups.count * groups.lost, minlength=size)
         labels = self._names(segment)
@@ -433,7 +433,7 @@ class _Counting:
         mine = groups.states[index] > 0
         if not mine.any():
             return {}
-        value, slot = _at(groups, segment)[mine], groups.slot[mine]
+        value, slot = groups.values[segment][mine], groups.slot[mine]
         ready = slot <= np.searchsorted(slots, ends)[value]
         closes = np.array([self._closed(int(end)) for end in ends])
         closed = slot <= np.searchsorted(slots, closes)[value]
@@ -469,13 +469,6 @@ def _tested_values(plan: Plan, segment: str) -> tuple[str, ...]:
     """The segment's values that some test names."""
     tests = (test for gate in plan.judged for test in gate.tests)
     return tuple(dict.fromkeys(test.value for test in tests if test.segment == segment))
-
-
-def _at(groups: _Groups | _Waiting, segment: str) -> Ints:
-    """The place of the segment's value in each group."""
-    if segment == OVERALL:
-        return np.zeros(len(groups.count if isinstance(groups, _Groups) else groups.first_us), np.int64)
-    return groups.values[segment]
 
 
 def _fetched(table: Expr) -> dict[str, Ints]:

@@ -254,11 +254,17 @@ def doubled(plan: Plan, comparisons: Expr) -> int:
     if plan.unit.instances is not None:
         name = name + "/" + comparisons.instance.cast("string")
     table = comparisons.select(name=name)
-    (found,) = fetched(table.agg(rows=ibis._.count(), different=ibis._.name.hash().nunique()))
-    if found["rows"] == found["different"]:
+    rows, different = _hashed(table)
+    if rows == different:
         return 0
     (found,) = fetched(table.agg(rows=ibis._.count(), different=ibis._.name.nunique()))
     return int(found["rows"] - found["different"])
+
+
+def _hashed(names: Expr) -> tuple[int, int]:
+    """Rows, and how many hashes of their `name` differ: where as many, all names do."""
+    (found,) = fetched(names.agg(rows=ibis._.count(), different=ibis._.name.hash().nunique()))
+    return int(found["rows"]), int(found["different"])
 
 
 def row_digest(comparisons: Expr) -> str:
@@ -287,10 +293,9 @@ def repeated_truths(truths: Expr) -> tuple[int, int, int]:
 
     Where all hashes differ, so do all keys, which is how it is in most logs and costs less.
     """
-    quick = truths.agg(rows=ibis._.count(), different=(ibis._.key + "/" + ibis._.output).hash().nunique())
-    (found,) = fetched(quick)
-    if found["rows"] == found["different"]:
-        return found["rows"], 0, 0
+    rows, different = _hashed(truths.select(name=truths.key + "/" + truths.output))
+    if rows == different:
+        return rows, 0, 0
     values = truths.group_by("key", "output").agg(
         rows=ibis._.count(), least=ibis._.value.min(), most=ibis._.value.max()
     )

@@ -161,11 +161,10 @@ class _Look:
     def _counting(self, read: Expr, one: Expr) -> Callable[[], groups.Counted]:
         """Begins to count, with one truth for each key and output; what is returned waits for the counts."""
         plan, times = self.plan, {"started_us": self.started_us, "end_us": self.end_us}
-        alone = rows.alone(plan)
-        table = read if alone else rows.with_unit(plan, read.filter(read.state.isin(rows.COUNTED)))
+        table = read if plan.unit.alone else rows.with_unit(plan, read.filter(read.state.isin(rows.COUNTED)))
         table = rows.with_truth(plan, table, one, rows.truthful_outputs(plan))
         facts = Facts(table, as_of_us=self.as_of_us)
-        if alone:
+        if plan.unit.alone:
             return groups.counting(plan, self.engine, table, facts, **times)
         terms = rows.all_terms(plan, facts)
         kept = self.engine.keeping(rows.judged(plan, table, facts, terms))
@@ -186,7 +185,7 @@ class _Look:
 
     def _add_tails(self, read: Expr, index: int, gate: Gate, counted: groups.Counted) -> None:
         table = read.filter(read.state.isin(rows.COUNTED))
-        if not rows.alone(self.plan):
+        if not self.plan.unit.alone:
             table = rows.with_unit(self.plan, table)
         found = tails.tails(self.plan, self.engine, table, gate, started_us=self.started_us, end_us=self.end_us)
         for (segment, value), (every, closed) in found.items():

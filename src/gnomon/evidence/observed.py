@@ -104,29 +104,22 @@ def latency(_plan: Plan, gate: Gate, row: Facts) -> Terms:
     a_failed, b_failed = row.failed
     unknown = ~row.lost & row.late & b_failed
     counts, known = ~row.late | row.lost | b_failed, ~row.lost & ~unknown
-    if gate.ratio is not None:
-        nothing = ibis.literal(0, "int64")
-        return Terms(
-            counts=counts,
-            low=nothing,
-            high=nothing,
-            known=known,
-            production=NEVER,
-            candidate=NEVER,
-            imputed=unknown,
+    low = high = ibis.literal(0, "int64")
+    a_good = b_good = NEVER
+    if gate.ratio is None:
+        limit_us = gate.limit_us
+        a_good = ~a_failed & row.flag(
+            f"a_within.{limit_us}", lambda row: (row.production_latency_us <= limit_us).fill_null(NEVER)
         )
-
-    limit_us = gate.limit_us
-    a_good = ~a_failed & row.flag(
-        f"a_within.{limit_us}", lambda row: (row.production_latency_us <= limit_us).fill_null(NEVER)
-    )
-    b_good = ~b_failed & row.flag(
-        f"b_within.{limit_us}", lambda row: (row.candidate_latency_us <= limit_us).fill_null(NEVER)
-    )
+        b_good = ~b_failed & row.flag(
+            f"b_within.{limit_us}", lambda row: (row.candidate_latency_us <= limit_us).fill_null(NEVER)
+        )
+        low = ibis.cases((row.lost, -1), else_=whole(b_good) - 1)
+        high = ibis.cases((row.lost | unknown, 0), else_=whole(b_good) - 1)
     return Terms(
         counts=counts,
-        low=ibis.cases((row.lost, -1), else_=whole(b_good) - 1),
-        high=ibis.cases((row.lost | unknown, 0), else_=whole(b_good) - 1),
+        low=low,
+        high=high,
         known=known,
         production=a_good,
         candidate=b_good,

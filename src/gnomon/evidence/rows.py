@@ -63,11 +63,6 @@ def truthful_outputs(plan: Plan) -> tuple[str, ...]:
     return tuple(found)
 
 
-def alone(plan: Plan) -> bool:
-    """Whether each row is a unit of its own."""
-    return plan.unit.cluster is None and plan.unit.instances is None
-
-
 def first(plan: Plan, table: Expr) -> Expr:
     """Whether a row is the one by which its exchange is counted: of a batch, that of the first instance."""
     return ibis.literal(value=True) if plan.unit.instances is None else table.instance == 0
@@ -84,7 +79,7 @@ def with_unit(plan: Plan, table: Expr) -> Expr:
     """
     if plan.unit.cluster is None:
         table = table.mutate(counted=True, ready_us=table.time_us + 1)
-        return table if alone(plan) else table.mutate(unit=table.id)
+        return table if plan.unit.alone else table.mutate(unit=table.id)
     table = table.mutate(unit=ibis.coalesce(table.cluster, "id:" + table.id))
     in_order = ibis.window(group_by="unit", order_by=["time_us", "id"])
     so_far = ibis.cumulative_window(group_by="unit", order_by=["time_us", "id"])

@@ -85,7 +85,7 @@ def _pairs(table: Expr, plan: Plan, shape: _Shape, *, end_us: int, closes_us: in
     b = ibis.cases((b_failed | table.candidate_latency_us.isnull(), INFINITE), else_=table.candidate_latency_us)
     over = ibis.cases((b >= INFINITE, INFINITE), (b * shape.den < 1, _NONE), else_=(b * shape.den - 1) // shape.num)
     segments = [segment_column(name) for name in rows.tested_segments(plan.judged)]
-    together = not rows.alone(plan)
+    together = not plan.unit.alone
     ready = table.ready_us if together else table.time_us + 1
     gone = facts.lost | (facts.late & b_failed)
     counts = (~facts.late | gone) & rows.first(plan, table)

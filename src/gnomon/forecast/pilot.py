@@ -7,6 +7,7 @@ outputs and segments; what the pilot cannot say is a note. Nothing of it is evid
 import math
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import ibis
@@ -67,11 +68,10 @@ def _cells(plan: Plan, trial: Trial, snapshot: "Snapshot", now_us: int) -> tuple
     That two arms differ is known without truth. Where only that waits for truth, what has not come is taken as overdue:
     a log that is read up to its first disagreement would say that the arms hardly ever differ.
     """
-    waits_us = plan.truth.expected_within_us if plan.truth is not None else 0
-    now, later = (
-        gather(plan, snapshot, first_epoch=trial.first_epoch, as_of_us=as_of_us, started_us=trial.registered_us)
-        for as_of_us in (now_us, now_us + waits_us + 1)
-    )
+    look = partial(gather, plan, snapshot, first_epoch=trial.first_epoch, started_us=trial.registered_us)
+    now = later = look(as_of_us=now_us)
+    if plan.truth is not None:
+        later = look(as_of_us=now_us + plan.truth.expected_within_us + 1)
     gates = [gate for gate in plan.judged for _ in gate.tests]
     cells = [
         after if gate.kind in _DIFFERING else before

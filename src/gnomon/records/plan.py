@@ -213,6 +213,11 @@ class Unit(Record, frozen=True, kw_only=True):
     instances: Selector | None = None
     """The batch in a request: each element is an instance, and the exchange's instances are averaged into one unit."""
 
+    @property
+    def alone(self) -> bool:
+        """Whether each row of the log is a unit of its own."""
+        return self.cluster is None and self.instances is None
+
 
 class Custom(Record, frozen=True, kw_only=True):
     """A function of a user's that maps a pair to a number in [-1, 1], positive where the candidate is better."""
